@@ -1,0 +1,51 @@
+"""IoT Hub over MQTT: the texts a device says to its hub.
+
+Owns user name, resource and telemetry topic. Doesn't own the connection.
+Source: "Communicate with an IoT hub using the MQTT protocol".
+"""
+
+from keystead.sas import quote
+
+API_VERSION = "2021-04-12"
+
+# what the service calls system properties, by the names this project uses
+SYSTEM_PROPERTIES = {
+    "message_id": "$.mid",
+    "correlation_id": "$.cid",
+    "content_type": "$.ct",
+    "content_encoding": "$.ce",
+    "creation_time": "$.ctime",
+}
+
+
+# {hub host}/{device ID}/?api-version={date}
+def username(hub: str, device_id: str) -> str:
+    """Return the MQTT user name; the device ID is the MQTT client ID."""
+    return "%s/%s/?api-version=%s" % (hub, device_id, API_VERSION)
+
+
+# {hub host}/devices/{device ID}
+def resource(hub: str, device_id: str) -> str:
+    """Return the resource that the hub's SAS token signs."""
+    return "%s/devices/%s" % (hub, device_id)
+
+
+# devices/{device ID}/messages/events/{property bag}
+def telemetry_topic(device_id: str, properties: dict | None = None) -> str:
+    """Return the topic for one telemetry message with these properties (see property_bag)."""
+    return "devices/%s/messages/events/%s" % (device_id, property_bag(properties or {}))
+
+
+# {name}={value}&{name}={value}, both sides percent-encoded; None gives the bare name
+def property_bag(properties: dict) -> str:
+    """Return properties (str to str or None) as the service's property bag, in their order.
+
+    A name of SYSTEM_PROPERTIES becomes the service's own; routing on the body wants
+    content_type "application/json" and content_encoding "utf-8".
+    """
+    return "&".join(_property(name, value) for name, value in properties.items())
+
+
+def _property(name: str, value: str | None) -> str:
+    name = quote(SYSTEM_PROPERTIES.get(name, name))
+    return name if value is None else name + "=" + quote(value)

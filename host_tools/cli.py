@@ -1,0 +1,74 @@
+"""The `keystead` command: a table of verbs, and one place where errors become one line.
+
+A verb is a module with a docstring (its help), add_arguments(parser) and run(args).
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+import keystead
+from host_tools.errors import CommandError
+
+# verb -> (module under host_tools, one line of help); imported only when used or asked for help
+VERBS = {
+    "demo": ("demo", "the whole story on this machine: derive, boot, provision, telemetry"),
+    "cloud": ("cloud", "run a DPS and an IoT Hub on the bench"),
+    "boot": ("boot", "boot the real firmware under Unix MicroPython as one board"),
+    "derive-key": ("derive_key", "derive device keys from an enrollment group's key"),
+    "registration-id": ("registration_id", "make or check registration IDs"),
+    "record": ("record", "make the factory record of one board"),
+    "firmware": ("firmware", "compile the firmware for a board"),
+}
+
+_EXIT = """exit codes: 0 done, 1 it can not be done (one line on stderr says why), 2 wrong usage,
+130 interrupted. `keystead VERB --help` explains a verb."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; return the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parser, verb = _parser(words)
+    args = parser.parse_args(words)
+    if verb is None:
+        parser.print_help()
+        return 2
+    try:
+        return verb.run(args) or 0
+    except CommandError as error:
+        print(f"keystead {args.verb}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser(words: Sequence[str]) -> tuple[argparse.ArgumentParser, ModuleType | None]:
+    parser = argparse.ArgumentParser(
+        prog="keystead",
+        description="Legacy hardware on Azure IoT, from an enrollment group's key to telemetry.",
+        epilog=_EXIT,
+    )
+    parser.add_argument("--version", action="version", version=keystead.__version__)
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
+    wanted = next((word for word in words if not word.startswith("-")), None)
+    module = None
+    for name, (file, line) in VERBS.items():
+        if name == wanted:
+            module = importlib.import_module(f"host_tools.{file}")
+            module.add_arguments(_subparser(verbs, name, line, module.__doc__ or ""))
+        else:
+            verbs.add_parser(name, help=line, add_help=False)
+    return parser, module
+
+
+def _subparser(
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, line: str, doc: str
+) -> argparse.ArgumentParser:
+    return verbs.add_parser(
+        name,
+        help=line,
+        description=doc,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )

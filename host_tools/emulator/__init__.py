@@ -1,0 +1,1 @@
+"""The cloud on the bench: DPS and IoT Hub, as devices see them."""

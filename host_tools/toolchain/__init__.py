@@ -1,0 +1,1 @@
+"""What the project needs from outside, fetched without root into an ignored folder."""

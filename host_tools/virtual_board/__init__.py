@@ -1,0 +1,1 @@
+"""The chip on the bench: boots the real firmware without a board."""
