@@ -5,6 +5,7 @@ A verb is a module with a docstring (its help), add_arguments(parser) and run(ar
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -36,12 +37,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 2
     try:
-        return verb.run(args) or 0
+        code = verb.run(args) or 0
+        sys.stdout.flush()
+        return int(code)
     except CommandError as error:
         print(f"keystead {args.verb}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # `keystead ... | head`: the reader has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def _parser(words: Sequence[str]) -> tuple[argparse.ArgumentParser, ModuleType | None]:

@@ -50,7 +50,7 @@ CATALOGUE = (
      "Check the board's clock first, then the server's certificate."),
     (54, "tls-failed", "The TLS hand-shake failed",
      "The code is mbedTLS's own; look for a middlebox that opens TLS."),
-    (55, "roots-absent", "There is no root certificate in certs/",
+    (55, "roots-absent", "There is no usable root certificate in certs/",
      "Install the firmware again, with its certs folder."),
     (61, "dps-refused", "DPS refused the connection",
      "Check ID scope, device key and clock; 4 and 5 are MQTT's codes for bad credentials."),

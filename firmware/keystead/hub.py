@@ -38,7 +38,7 @@ def telemetry_topic(device_id: str, properties: dict | None = None) -> str:
 
 # {name}={value}&{name}={value}, both sides percent-encoded; None gives the bare name
 def property_bag(properties: dict) -> str:
-    """Return properties (str to str or None) as the service's property bag, in their order.
+    """Return properties (str to str or None) as the service's property bag; their order is the dict's.
 
     A name of SYSTEM_PROPERTIES becomes the service's own; routing on the body wants
     content_type "application/json" and content_encoding "utf-8".

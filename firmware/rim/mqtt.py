@@ -1,0 +1,171 @@
+"""The MQTT client: the stock umqtt.simple, on our stream.
+
+Owns what the stock class gets wrong on an unattended board: a publish without a limit, packet
+numbers that never wrap, packets read in halves. CONNECT, SUBSCRIBE, PINGREQ and DISCONNECT are
+the stock class's own. Works with umqtt.simple 1.3.4 to 1.8.0.
+"""
+
+import time
+
+from keystead.failure import Failure
+from umqtt import simple
+
+_LIMIT = 30_000  # milliseconds for an answer
+_LARGEST = 4096  # bytes of an incoming message; more is refused, not truncated
+
+
+class _Opened:
+    """What connect() takes for the socket module: it hands out the stream that is open."""
+
+    def __init__(self, stream):
+        self._stream = stream
+
+    def getaddrinfo(self, host, port, *rest):
+        return ((None,),)
+
+    def socket(self, *rest):
+        return self._stream
+
+
+class Client(simple.MQTTClient):
+    """A connection to one service. Incoming messages go to on_message(topic, payload)."""
+
+    def __init__(self, stream, client_id, user, password, keepalive, on_message):
+        """client_id, user, password: str; keepalive: seconds."""
+        super().__init__(
+            client_id.encode(), "", 8883, user.encode(), password.encode(), keepalive
+        )
+        self._stream = stream
+        self._one = bytearray(2)
+        self._acked = 0
+        self._pinged = time.ticks_ms()
+        self.set_callback(on_message)
+
+    def connect(self, clean_session=True):
+        """Return whether the service kept a session. Raises Failure, or MQTTException(code)."""
+        # the stock connect() makes a blocking socket without time-out: hand it ours instead
+        module, simple.socket = simple.socket, _Opened(self._stream)
+        try:
+            self._stream.start(_LIMIT, "the TLS hand-shake and CONNACK")
+            return super().connect(clean_session)
+        except AssertionError:
+            raise Failure("mqtt-garbled", "no CONNACK")
+        finally:
+            simple.socket = module
+
+    def subscribe(self, topic, qos=1):
+        """Subscribe and wait for the SUBACK."""
+        self._stream.start(_LIMIT, "SUBACK")
+        self.pid %= 65535
+        try:
+            super().subscribe(topic.encode(), qos)
+        except AssertionError:
+            raise Failure("mqtt-garbled", "SUBACK")
+        except simple.MQTTException:
+            raise Failure("mqtt-garbled", "SUBSCRIBE refused")
+
+    # PUBLISH: {0x30 | flags} {remaining length} {topic length, topic} [{packet ID}] {payload}
+    def publish(self, topic, payload, retain=False, qos=0):
+        """Send payload (bytes) on topic (bytes); QoS 1 waits for its PUBACK. Raises Failure."""
+        stream = self._stream
+        stream.start(_LIMIT, "PUBACK")
+        stream.put(0x30 | qos << 1 | retain)
+        size = 2 + len(topic) + len(payload) + (2 if qos else 0)
+        while size > 0x7F:
+            stream.put(size & 0x7F | 0x80)
+            size >>= 7
+        stream.put(size)
+        self._put_word(len(topic))
+        stream.write(topic)
+        if qos:
+            self.pid = self.pid % 65535 + 1
+            self._put_word(self.pid)
+        stream.write(payload)
+        stream.flush()
+        self._acked = 0
+        while qos and self._acked != self.pid:
+            self.wait_msg()  # on_message must not publish: its PUBACK would overtake this one
+
+    def _put_word(self, word):
+        self._stream.put(word >> 8)
+        self._stream.put(word & 0xFF)
+
+    def wait_msg(self):
+        """Take one packet, whole; return its first byte. Raises Failure.
+
+        A SUBACK is left for the stock subscribe() to read.
+        """
+        stream = self._stream
+        stream.readinto(self._one, 1)
+        kind = self._one[0]
+        if kind == 0x90:
+            return kind
+        size = self._size()
+        if kind == 0x40 and size == 2:
+            self._acked = self._word()
+        elif kind & 0xF4 == 0x30:  # PUBLISH at QoS 0 or 1
+            self._message(size, kind & 2)
+        elif kind != 0xD0 or size:
+            raise Failure("mqtt-garbled", "packet %02x of %d bytes" % (kind, size))
+        return kind
+
+    def _size(self):
+        size = shift = 0
+        while shift < 28:
+            self._stream.readinto(self._one, 1)
+            size |= (self._one[0] & 0x7F) << shift
+            if self._one[0] < 0x80:
+                return size
+            shift += 7
+        raise Failure("mqtt-garbled", "length of more than four bytes")
+
+    def _word(self):
+        self._stream.readinto(self._one, 2)
+        return self._one[0] << 8 | self._one[1]
+
+    def _message(self, size, acknowledge):
+        if size > _LARGEST:
+            raise Failure("mqtt-oversized", "%d bytes" % size)
+        topic_size = self._word()
+        size -= topic_size + (4 if acknowledge else 2)
+        if size < 0:
+            raise Failure("mqtt-garbled", "a topic longer than its packet")
+        topic = self._stream.read(topic_size)
+        packet_id = self._word() if acknowledge else 0
+        payload = self._stream.read(size)
+        # acknowledged by what stands in the buffer now; it goes out with the next flush
+        if acknowledge:
+            self._stream.put(0x40)
+            self._stream.put(2)
+            self._put_word(packet_id)
+        self.cb(bytes(topic), bytes(payload))
+
+    def idle(self, wait):
+        """Take what arrives within wait milliseconds, at most one packet; keep the line alive."""
+        self._keep_alive()
+        if self._stream.readable(wait):
+            self._stream.start(_LIMIT, "the rest of a packet")
+            self.wait_msg()
+            self._stream.flush()
+
+    def _keep_alive(self):
+        now = time.ticks_ms()
+        half = self.keepalive * 500
+        if time.ticks_diff(now, self._stream.last_read) > 3 * half:
+            raise Failure("connection-lost", "no PINGRESP")
+        if time.ticks_diff(now, self._pinged) > half:
+            self._pinged = now
+            self._stream.start(_LIMIT, "PINGREQ")
+            self.ping()
+            self._stream.flush()
+
+    def close(self):
+        """Say good-bye if the line still works, and close it."""
+        try:
+            if self.sock:
+                self._stream.start(1000, "DISCONNECT")
+                self._stream.write(b"\xe0\0")
+                self._stream.flush()
+        except Failure:  # the line is gone: nobody to say it to
+            pass
+        self._stream.close()

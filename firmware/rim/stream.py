@@ -1,0 +1,232 @@
+"""The stream: verified TLS over TCP, in one-packet writes and bounded waits.
+
+Owns the socket. It has the face of the socket that umqtt.simple makes for itself, without its
+faults: what is written goes out as one TLS record when the caller next reads or flushes, a read
+returns exactly what was asked for, and every wait ends at the deadline that start() set.
+TLS is always verified: there is no way to ask for less.
+"""
+
+import errno
+import select
+import socket
+import time
+
+import tls
+from keystead.failure import Failure
+
+_BUFFER = 1024  # bytes; a CONNECT with two 128-character names and a SAS token fits
+
+
+def open_stream(host: str, port: int, context, limit: int) -> "Stream":
+    """Return a TCP stream to host, ready for the TLS hand-shake, which the first flush makes.
+
+    context: a tls.SSLContext with roots; limit: milliseconds for TCP and TLS together.
+    Raises Failure.
+    """
+    stream = Stream(limit)
+    raw = stream.dial(_addresses(host, port))
+    stream.wrap(raw, context, host)
+    return stream
+
+
+def _addresses(host: str, port: int) -> list:
+    try:
+        return socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+    except OSError as error:  # -2 on the Unix port, -202 on ESP32
+        raise Failure("name-unknown", host, error.args[0])
+
+
+class Stream:
+    """One connection. Not for two users at once."""
+
+    def __init__(self, limit: int):
+        """limit: milliseconds until the first deadline."""
+        self._raw = self._tls = None
+        self._poller = select.poll()
+        self._out = bytearray(_BUFFER)
+        self._filled = 0
+        self.last_read = time.ticks_ms()
+        self.start(limit, "the TCP connection")
+
+    def start(self, limit: int, what: str) -> None:
+        """Give the operation that begins now limit milliseconds; what names it in the failure."""
+        self._begun = time.ticks_ms()
+        self._limit = limit
+        self._what = what
+
+    def _left(self) -> int:
+        left = self._limit - time.ticks_diff(time.ticks_ms(), self._begun)
+        if left <= 0:
+            raise Failure("no-answer", "waiting for " + self._what)
+        return left
+
+    # ---- opening
+
+    def dial(self, addresses: list):
+        """Return a connected non-blocking socket to the first address that answers."""
+        for i, address in enumerate(addresses):
+            raw = socket.socket(address[0], socket.SOCK_STREAM)
+            try:
+                self._connect(raw, address[-1])
+                self._raw = raw
+                return raw
+            except (OSError, Failure) as error:
+                raw.close()
+                if i == len(addresses) - 1:
+                    if isinstance(error, Failure):
+                        raise
+                    raise Failure("unreachable", code=error.args[0])
+        raise Failure("name-unknown", "it has no address")
+
+    def _connect(self, raw, address) -> None:
+        raw.setblocking(False)
+        try:
+            raw.connect(address)
+        except OSError as error:
+            if error.args[0] != errno.EINPROGRESS:
+                raise
+        poller = select.poll()
+        poller.register(raw, select.POLLOUT)
+        while True:
+            for _, event in poller.poll(self._left()):
+                if event & (select.POLLERR | select.POLLHUP):
+                    raw.read(1)  # raises what the connection met
+                    raise OSError(errno.ECONNREFUSED)
+                return
+
+    def wrap(self, raw, context, host: str) -> None:
+        """Put TLS on a connected socket; host goes out as SNI and must be in the certificate."""
+        # 6, 1: TCP, NODELAY; packets are whole, waiting to fill a segment only costs 40 ms
+        raw.setsockopt(6, 1, 1)
+        self._poller.register(raw, select.POLLIN)
+        # a hand-shake inside the constructor could not be bounded; so the first write makes it
+        self._tls = context.wrap_socket(
+            raw, server_hostname=host, do_handshake_on_connect=False
+        )
+        self._tls_poller = select.poll()
+        self._tls_poller.register(self._tls, select.POLLIN)
+        self._what = "the TLS hand-shake"
+
+    # ---- the face umqtt.simple knows
+
+    def connect(self, address) -> None:
+        """Do nothing: open_stream() connected already."""
+
+    def setblocking(self, flag: bool) -> None:
+        """Do nothing: on ESP32 True would cancel the time-out; start() bounds every wait."""
+
+    def settimeout(self, seconds) -> None:
+        """Do nothing: see setblocking()."""
+
+    def write(self, data, size: int = -1) -> None:
+        """Take data, or its first size bytes, into the packet that goes out at the next flush."""
+        if size < 0:
+            size = len(data)
+        elif size < len(data):
+            data = memoryview(data)[:size]
+        end = self._filled + size
+        if end > _BUFFER:
+            self.flush()
+            end = size
+        if size > _BUFFER:
+            self._send(data, size)
+            return
+        self._out[self._filled : end] = data
+        self._filled = end
+
+    def put(self, byte: int) -> None:
+        """Take one byte; unlike write() it leaves no garbage behind."""
+        if self._filled == _BUFFER:
+            self.flush()
+        self._out[self._filled] = byte
+        self._filled += 1
+
+    def read(self, size: int) -> bytearray:
+        """Return exactly size bytes; what was written goes out first. Raises Failure."""
+        data = bytearray(size)
+        self.readinto(data, size)
+        return data
+
+    def close(self) -> None:
+        """Close both layers; safe at any time."""
+        for layer in (self._tls, self._raw):
+            if layer:
+                try:
+                    layer.close()
+                except OSError:  # it is gone already, which is what we want
+                    pass
+        self._tls = self._raw = None
+
+    # ---- bytes
+
+    def flush(self) -> None:
+        """Send what was written, as one TLS record."""
+        size, self._filled = self._filled, 0
+        if size:
+            self._send(self._out, size)
+
+    def _send(self, data, size: int) -> None:
+        sent = 0
+        while sent < size:
+            try:
+                count = self._tls.write(data, sent, size - sent)
+            except (OSError, ValueError) as error:
+                raise _broken(error)
+            if count:
+                sent += count
+            elif sent < size:
+                self._wait_writable()
+
+    def _wait_writable(self) -> None:
+        # the TLS object knows which direction its hand-shake waits for, the socket does not
+        self._tls_poller.modify(self._tls, select.POLLOUT)
+        self._tls_poller.poll(min(self._left(), 50))
+        self._tls_poller.modify(self._tls, select.POLLIN)
+
+    def readinto(self, buffer, size: int) -> None:
+        """Fill the first size bytes of buffer. Raises Failure."""
+        if self._filled:
+            self.flush()
+        got = 0
+        while got < size:
+            try:
+                count = self._tls.readinto(buffer, size - got)
+            except (OSError, ValueError) as error:
+                raise _broken(error)
+            if count is None:
+                self._wait_readable()
+            elif count == 0:
+                raise Failure("connection-lost", "the server closed it")
+            else:
+                got += count
+                if got < size:
+                    buffer = memoryview(buffer)[count:]
+        self.last_read = time.ticks_ms()
+
+    def _wait_readable(self) -> None:
+        # TLS has nothing decrypted left when it says None: then the socket may be asked, and
+        # ipoll() on a socket sleeps in the kernel and leaves no garbage
+        for _ in self._poller.ipoll(self._left()):
+            pass
+
+    def readable(self, wait: int) -> bool:
+        """Tell whether a byte is there, waiting up to wait milliseconds for it."""
+        self.flush()
+        # asks TLS, not the socket: it counts bytes that are decrypted already
+        return bool(self._tls_poller.poll(wait))
+
+
+def _broken(error: Exception) -> Failure:
+    # ValueError: mbedTLS's words on a certificate it will not take; OSError: errno, its negative,
+    # or mbedTLS's own negative code
+    if isinstance(error, ValueError):
+        text = str(error)
+        if "trusted CA" in text:
+            return Failure("tls-untrusted", text)
+        if "Name" in text:
+            return Failure("tls-wrong-name", text)
+        return Failure("tls-expired" if "validity" in text else "tls-failed", text)
+    code = error.args[0]
+    if code < -255:
+        return Failure("tls-failed", str(error.args[-1]), code)
+    return Failure("connection-lost", code=code)

@@ -1,0 +1,88 @@
+"""Compile the firmware into a folder laid out like a board's filesystem.
+
+  keystead firmware build/flash
+  mpremote fs cp -r build/flash/. :
+
+Everything is compiled here, because compiling on a board takes several times a module's size in
+heap. boot.py, main.py and app.py stay text: MicroPython starts the first two by name, and the
+third is yours.
+"""
+
+import argparse
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import keystead
+from host_tools import roots
+from host_tools.errors import CommandError
+from host_tools.toolchain import micropython
+
+PACKAGES = ("keystead", "rim")
+TEXTS = ("boot.py", "main.py", "app.py")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("folder", type=Path, help="where to put it; made if absent")
+    parser.add_argument(
+        "--ca",
+        type=Path,
+        metavar="PEM",
+        help="trust the roots in this file instead of Azure's, e.g. `keystead cloud`'s",
+    )
+    parser.add_argument(
+        "--umqtt",
+        action="store_true",
+        help="add umqtt.simple, for a MicroPython that has none (ESP32 images have)",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Compile, and say how much it is."""
+    size = build(args.folder, roots.from_file(args.ca) if args.ca else roots.azure(), args.umqtt)
+    print(f"{args.folder}: {size} bytes of .mpy")
+
+
+def source() -> Path:
+    """Return the folder of the firmware's sources."""
+    folder = Path(keystead.__file__).parents[1]
+    if not (folder / "main.py").is_file():
+        raise CommandError("the firmware's sources are not installed: work from a checkout")
+    return folder
+
+
+def build(folder: Path, ders: Mapping[str, bytes], umqtt: bool = False) -> int:
+    """Lay the firmware out in folder, with these roots (name to DER); return bytes of .mpy."""
+    origin = source()
+    (folder / "certs").mkdir(parents=True, exist_ok=True)
+    for name, der in ders.items():
+        (folder / "certs" / f"{name}.der").write_bytes(der)
+    for text in TEXTS:
+        shutil.copyfile(origin / text, folder / text)
+    size = sum(compile_folder(origin / name, folder / "lib" / name) for name in PACKAGES)
+    if umqtt:
+        compile_folder(micropython.umqtt() / "umqtt", folder / "lib" / "umqtt")
+    return size
+
+
+def compile_folder(origin: Path, target: Path) -> int:
+    """Compile each .py of origin to a .mpy of target; return their bytes."""
+    target.mkdir(parents=True, exist_ok=True)
+    return sum(_compile(file, target) for file in sorted(origin.glob("*.py")))
+
+
+def _compile(file: Path, target: Path) -> int:
+    compiled = target / f"{file.stem}.mpy"
+    # the name a traceback on the board will show
+    words = ["-s", f"{file.parent.name}/{file.name}", "-o", str(compiled), str(file)]
+    _mpy_cross(words)
+    return compiled.stat().st_size
+
+
+def _mpy_cross(words: Iterable[str]) -> None:
+    command = [*micropython.mpy_cross(), *words]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise CommandError(f"mpy-cross: {result.stderr.strip() or result.stdout.strip()}")

@@ -1,0 +1,68 @@
+"""Whose board it is, as commands are told it: arguments and keys in, a factory record out."""
+
+import argparse
+import os
+from pathlib import Path
+
+from host_tools import keys
+from host_tools.derive_key import add_group_key, add_rule
+from host_tools.errors import CommandError
+from keystead.failure import Failure
+from keystead.record import ENDPOINT, FactoryRecord
+from keystead.registration_id import TEMPLATE, check, parse_mac, render
+
+DEVICE_KEY = "KEYSTEAD_DEVICE_KEY"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what makes a factory record."""
+    parser.add_argument("--id-scope", required=True, help="of the DPS instance, e.g. 0ne00002193")
+    parser.add_argument("--mac", required=True, help="of the board, e.g. a1:b2:c3:d4:e5:f6")
+    parser.add_argument("--serial", help=f"registration ID is then made as {TEMPLATE}")
+    parser.add_argument("--registration-id", help="instead of --serial")
+    parser.add_argument("--endpoint", default=ENDPOINT, help=f"of DPS; default: {ENDPOINT}")
+    add_group_key(parser)
+    parser.add_argument(
+        "--secondary-group-key-file",
+        type=Path,
+        metavar="FILE",
+        help="also install the key derived from the group's secondary key",
+    )
+    parser.add_argument(
+        "--individual",
+        action="store_true",
+        help=f"for an individual enrollment: take its own key from ${DEVICE_KEY}, derive nothing",
+    )
+    add_rule(parser)
+
+
+def factory_record(args: argparse.Namespace) -> FactoryRecord:
+    """Return the record that the arguments describe; CommandError says what is wrong."""
+    try:
+        mac = parse_mac(args.mac)
+        name = _name(args, mac)
+        return FactoryRecord(mac, args.id_scope, name, *_device_keys(args, name), args.endpoint)
+    except (ValueError, Failure) as error:
+        raise CommandError(str(error)) from None
+
+
+def _name(args: argparse.Namespace, mac: bytes) -> str:
+    wide = args.rule == "service"
+    if args.registration_id is not None:
+        return check(args.registration_id, wide)
+    if args.serial is None:
+        raise CommandError("give --serial or --registration-id")
+    return render(TEMPLATE, args.serial, mac, wide)
+
+
+def _device_keys(args: argparse.Namespace, name: str) -> tuple[bytes, bytes]:
+    if args.individual:
+        text = os.environ.get(DEVICE_KEY)
+        if text is None:
+            raise CommandError(f"--individual wants the enrollment's own key in {DEVICE_KEY}")
+        return keys.decode_key(text, f"the device key in {DEVICE_KEY}"), b""
+    primary = keys.derive_device_key(keys.group_key(args.group_key_file), name)
+    if args.secondary_group_key_file is None:
+        return primary, b""
+    secondary = keys.group_key(args.secondary_group_key_file)
+    return primary, keys.derive_device_key(secondary, name)

@@ -1,0 +1,30 @@
+"""machine, as on an ESP32, with a watchdog that really ends the process."""
+
+import chip
+import ffi
+import utime
+
+_alarm = ffi.open(None).func("I", "alarm", "I")
+
+
+def unique_id():
+    return chip.MAC
+
+
+class WDT:
+    """The task watchdog. SIGALRM ends the process, as the reset ends whatever ran."""
+
+    def __init__(self, id=0, timeout=5000):
+        self._seconds = -(-timeout // 1000)
+        self.feed()
+
+    def feed(self):
+        _alarm(self._seconds)
+
+
+class RTC:
+    def datetime(self, fields):
+        """Set the clock: (year, month, day, weekday, hour, minute, second, subsecond), UTC."""
+        year, month, day, _, hour, minute, second, _ = fields
+        # mktime() is local time on the Unix port, and the bench runs in UTC
+        chip.set_clock(int(utime.mktime((year, month, day, hour, minute, second, 0, 0, 0))))

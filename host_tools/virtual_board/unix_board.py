@@ -1,0 +1,113 @@
+"""A board whose chip is a process: the real firmware on the Unix port of MicroPython.
+
+Owns the folder that plays the chip (flash, NVS, wiring) and the process. The firmware in it is
+the very files a real board gets; what the Unix port lacks is in stand_ins.
+"""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from host_tools import firmware
+from host_tools.toolchain import micropython
+
+_STAND_INS = Path(__file__).parent / "stand_ins"
+
+
+@dataclass
+class UnixBoard:
+    """One board in a folder of its own.
+
+    heap: bytes, or with k or m behind, as MicroPython's -X heapsize takes it; an ESP32 starts
+    with 64k. hosts: what its DNS says, name to (address, port), "*" for any other name.
+    """
+
+    folder: Path
+    mac: bytes
+    bits: int = 32
+    heap: str = "64k"
+    epoch: int = 2000
+    ntp: bool = True
+    wifi: Mapping[str, str] = field(default_factory=lambda: {"bench": "no secret"})
+    hosts: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+
+    @property
+    def flash(self) -> Path:
+        """The root of the board's filesystem."""
+        return self.folder / "flash"
+
+    def install(self, roots: Mapping[str, bytes], app: Path | None = None) -> None:
+        """Put the firmware into the flash, with these roots (name to DER) and this app.py."""
+        firmware.build(self.flash, roots, umqtt=True)
+        firmware.compile_folder(_STAND_INS, self.folder / "stand_ins")
+        networks = [{"ssid": ssid, "password": word} for ssid, word in self.wifi.items()]
+        (self.flash / "config.json").write_text(json.dumps({"wifi": networks}))
+        if app:
+            (self.flash / "app.py").write_bytes(app.read_bytes())
+
+    def write_nvs(self, key: str, blob: bytes) -> None:
+        """Put a blob into NVS, as the factory does."""
+        namespace = self.folder / "nvs" / "keystead"
+        namespace.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with open(namespace / f"{key}.blob", "wb", opener=_private) as file:
+            file.write(blob)
+
+    def command(self) -> list[str]:
+        """Return the words that power the board on; run them in `flash` with `environment`."""
+        heap = ["-X", f"heapsize={self.heap}"]
+        return [*micropython.interpreter(self.bits), *heap, "-c", "import power_on"]
+
+    def environment(self) -> dict[str, str]:
+        """Write the chip file; return the environment that shows it to the stand-ins."""
+        (self.folder / "nvs").mkdir(mode=0o700, exist_ok=True)
+        chip = self.folder / "chip.json"
+        chip.write_text(json.dumps(self._chip()))
+        path = f"{self.folder / 'stand_ins'}:lib:.frozen:"
+        return {"KEYSTEAD_CHIP": str(chip), "MICROPYPATH": path, "TZ": "UTC"}
+
+    def _chip(self) -> dict[str, object]:
+        return {
+            "mac": self.mac.hex(),
+            "epoch": self.epoch,
+            "nvs": str(self.folder / "nvs"),
+            "wifi": dict(self.wifi),
+            "ntp": self.ntp,
+            "hosts": self.hosts,
+        }
+
+    @asynccontextmanager
+    async def powered(self) -> AsyncIterator[AsyncIterator[str]]:
+        """Power the board on; give its serial console line by line; power it off at the end."""
+        process = await asyncio.create_subprocess_exec(
+            *self.command(),
+            cwd=self.flash,
+            env=self.environment(),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        assert process.stdout is not None
+        try:
+            yield _lines(process.stdout, process)
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+
+async def _lines(
+    console: asyncio.StreamReader, process: asyncio.subprocess.Process
+) -> AsyncIterator[str]:
+    async for line in console:
+        yield line.decode(errors="replace").rstrip("\r\n")
+    if await process.wait() == -signal.SIGALRM:
+        yield "reset by the watchdog"
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
