@@ -20,14 +20,17 @@ SYSTEM_PROPERTIES = {
 
 # {hub host}/{device ID}/?api-version={date}
 def username(hub: str, device_id: str) -> str:
-    """Return the MQTT user name; the device ID is the MQTT client ID."""
-    return "%s/%s/?api-version=%s" % (hub, device_id, API_VERSION)
+    """Return the MQTT user name; the device ID is the MQTT client ID.
+
+    hub may have a port behind it, as benches do; the name goes without it.
+    """
+    return "%s/%s/?api-version=%s" % (hub.partition(":")[0], device_id, API_VERSION)
 
 
 # {hub host}/devices/{device ID}
 def resource(hub: str, device_id: str) -> str:
-    """Return the resource that the hub's SAS token signs."""
-    return "%s/devices/%s" % (hub, device_id)
+    """Return the resource that the hub's SAS token signs; a port behind hub is left out."""
+    return "%s/devices/%s" % (hub.partition(":")[0], device_id)
 
 
 # devices/{device ID}/messages/events/{property bag}

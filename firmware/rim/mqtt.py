@@ -8,10 +8,23 @@ the stock class's own. Works with umqtt.simple 1.3.4 to 1.8.0.
 import time
 
 from keystead.failure import Failure
+from rim.stream import open_stream
 from umqtt import simple
 
+_PORT = 8883
+_OPENING = 20_000  # milliseconds for TCP, all addresses together
 _LIMIT = 30_000  # milliseconds for an answer
 _LARGEST = 4096  # bytes of an incoming message; more is refused, not truncated
+
+
+def open_client(endpoint, context, client_id, user, password, keepalive, on_message):
+    """Return a Client with a TCP connection to endpoint, "host" or "host:port", else 8883.
+
+    context: a tls.SSLContext. Raises Failure.
+    """
+    host, _, port = endpoint.partition(":")
+    stream = open_stream(host, int(port) if port.isdigit() else _PORT, context, _OPENING)
+    return Client(stream, client_id, user, password, keepalive, on_message)
 
 
 class _Opened:
@@ -40,6 +53,17 @@ class Client(simple.MQTTClient):
         self._acked = 0
         self._pinged = time.ticks_ms()
         self.set_callback(on_message)
+
+    def enter(self, clean_session, refused):
+        """Connect; a refusal is the Failure named refused, with its code. Closes on failure."""
+        try:
+            return self.connect(clean_session)
+        except simple.MQTTException as error:
+            self._stream.close()
+            raise Failure(refused, "CONNACK %d" % error.args[0], error.args[0])
+        except Exception:
+            self._stream.close()
+            raise
 
     def connect(self, clean_session=True):
         """Return whether the service kept a session. Raises Failure, or MQTTException(code)."""
@@ -147,6 +171,16 @@ class Client(simple.MQTTClient):
             self._stream.start(_LIMIT, "the rest of a packet")
             self.wait_msg()
             self._stream.flush()
+
+    def linger(self, seconds, feed):
+        """Let seconds pass while the line is kept alive and what arrives is taken."""
+        begun = time.ticks_ms()
+        while True:
+            left = int(seconds * 1000) - time.ticks_diff(time.ticks_ms(), begun)
+            if left <= 0:
+                return
+            self.idle(min(left, 1000))
+            feed()
 
     def _keep_alive(self):
         now = time.ticks_ms()

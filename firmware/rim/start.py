@@ -1,40 +1,55 @@
-"""The start: one boot after the other, from MAC to application, for ever.
+"""The start: boot, serve, and after every failure boot again, for ever.
 
-Owns the order of the steps and what happens after a failure. Each step is somebody else's.
+Owns what happens between the boots. The steps of one are in rim.prepare.
 """
 
 import gc
+import os
 import sys
 
 import keystead
 import machine
-from keystead.backoff import backoff
+import rim
 from keystead.failure import Failure
-from keystead.record import unpack
-from keystead.registration_id import format_mac
-from rim import clock, cloud, config, flash, roots, wifi
-from rim.led import Led
-from rim.report import log, tell
+from rim.device import Device
+from rim.log import log
 
-_WATCHDOG = 120_000  # milliseconds; the longest wait without a feed() is about 50 s
+_WATCHDOG = 120_000  # milliseconds; the longest wait without a feed() is about 60 s
 _AT_THE_REPL = 3_600_000  # milliseconds left to somebody who pressed Ctrl-C
-# DPS will say the same until somebody changes the enrollment: ask slowly
-_SLOW = ("dps-refused", "dps-unauthorized", "dps-unknown", "dps-rejected", "dps-failed",
-         "dps-disabled")  # fmt: skip
+# stays in the heap while the board is connected; all else is loaded when a boot needs it
+_KEPT = ("keystead", "keystead.failure", "keystead.hub", "keystead.sas",
+         "rim", "rim.start", "rim.device", "rim.log", "rim.mqtt", "rim.stream")  # fmt: skip
 
 
 def run() -> None:
     """Boot, and after every failure boot again. Returns never, but for Ctrl-C."""
     watchdog = machine.WDT(timeout=_WATCHDOG)
     life = Life(watchdog.feed)
-    mac = machine.unique_id()
-    log("keystead %s, MAC %s" % (keystead.__version__, format_mac(mac, ":")))
+    if machine.reset_cause() == machine.WDT_RESET:
+        from rim.aftermath import tell
+
+        tell(Failure("watchdog"))
     try:
         while True:
-            life.go(mac)
+            life.go()
     except KeyboardInterrupt:
         machine.WDT(timeout=_AT_THE_REPL)
         raise
+
+
+def chance() -> float:
+    """Return a number in [0, 1)."""
+    return int.from_bytes(os.urandom(2), "big") / 65536
+
+
+def forget() -> None:
+    """Unload the modules that only a boot or a failure needs."""
+    for name in list(sys.modules):
+        package, _, module = name.partition(".")
+        if package in ("keystead", "rim") and name not in _KEPT:
+            del sys.modules[name]
+            delattr(keystead if package == "keystead" else rim, module)
+    gc.collect()
 
 
 class Life:
@@ -43,14 +58,15 @@ class Life:
     def __init__(self, feed):
         """feed(): tell the watchdog that there is progress."""
         self._feed = feed
-        self._led = Led()
+        self._mac = machine.unique_id()
         self._assignment = None
         self._attempt = 0
+        log("keystead %s, MAC %s" % (keystead.__version__, ":".join("%02x" % b for b in self._mac)))
 
-    def go(self, mac: bytes) -> None:
+    def go(self) -> None:
         """Boot once; when it ends, say why and wait."""
         try:
-            self._boot(mac)
+            self._boot()
         except Failure as failure:
             self._fail(failure)
         except MemoryError:
@@ -60,28 +76,31 @@ class Life:
             sys.print_exception(error)
             self._fail(Failure("bug", repr(error)))
 
-    def _boot(self, mac: bytes) -> None:
+    def _boot(self) -> None:
+        from rim.prepare import prepare
+
         self._feed()
-        record = unpack(flash.load_record(), mac)
-        log("factory record: %s, ID scope %s" % (record.registration_id, record.id_scope))
-        networks, ntp_host = config.load()
-        log("network: " + wifi.join(networks, self._feed))
-        if not clock.is_set():
-            clock.synchronise(ntp_host)
-        log("clock: " + clock.stamp())
-        context = roots.context()
-        if self._assignment is None:
-            self._assignment = cloud.provision(record, context, self._feed, log)
-            gc.collect()
-        log("assigned hub: %s, device ID: %s" % (self._assignment.hub, self._assignment.device_id))
-        self._serve(cloud.Device(record, self._assignment, context, self._feed))
+        self._assignment, token, context = prepare(
+            self._mac, self._assignment, chance, self._feed, log
+        )
+        del prepare
+        forget()
+        device = Device(*self._assignment, token, context, self._feed)
+        try:
+            self._serve(device)
+        finally:
+            device.close()
 
     def _serve(self, device) -> None:
+        from rim import flash
+
+        log("hub: connected")
+        self._attempt = 0
+        flash.store_failure(0)
+        del flash
+        forget()
         try:
-            log("hub: connected")
-            self._attempt = 0
-            flash.store_failure(0)
-            _application()(device)
+            application()(device)
             log("app.py returned; staying connected")
             while True:
                 device.wait(60)
@@ -90,27 +109,24 @@ class Life:
         except Exception as error:
             sys.print_exception(error)
             raise Failure("app-broken", repr(error))
-        finally:
-            device.close()
 
     def _fail(self, failure: Failure) -> None:
+        from rim.aftermath import pause
+
         if failure.reason == "hub-refused":
             self._assignment = None  # ask DPS: the device may have moved
         self._attempt += 1
-        number = tell(failure)
-        slow = failure.reason in _SLOW
-        base, ceiling = (60, 7200) if slow else (2, 300)
-        wait = failure.retry_after + backoff(self._attempt, cloud.chance(), base, ceiling)
-        log("  next attempt:  in %d s" % wait)
-        gc.collect()
-        self._led.blink(number, wait, self._feed)
+        pause(failure, self._attempt, chance(), self._feed)
+        del pause
+        forget()
 
 
-def _application():
+def application():
+    """Return run of app.py. Raises Failure app-absent."""
     try:
         from app import run
     except ImportError as error:
-        if "app" in str(error):
+        if "'app'" in str(error):
             raise Failure("app-absent")
         raise
     return run

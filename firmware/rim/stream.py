@@ -225,7 +225,9 @@ def _broken(error: Exception) -> Failure:
             return Failure("tls-untrusted", text)
         if "Name" in text:
             return Failure("tls-wrong-name", text)
-        return Failure("tls-expired" if "validity" in text else "tls-failed", text)
+        if "validity" in text:
+            return Failure("tls-expired", text)
+        return Failure("tls-failed", text)
     code = error.args[0]
     if code < -255:
         return Failure("tls-failed", str(error.args[-1]), code)

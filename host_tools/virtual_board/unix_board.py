@@ -35,6 +35,7 @@ class UnixBoard:
     ntp: bool = True
     wifi: Mapping[str, str] = field(default_factory=lambda: {"bench": "no secret"})
     hosts: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    bitten: bool = False  # whether the watchdog ended the last run
 
     @property
     def flash(self) -> Path:
@@ -75,6 +76,7 @@ class UnixBoard:
             "mac": self.mac.hex(),
             "epoch": self.epoch,
             "nvs": str(self.folder / "nvs"),
+            "bitten": self.bitten,
             "wifi": dict(self.wifi),
             "ntp": self.ntp,
             "hosts": self.hosts,
@@ -93,20 +95,16 @@ class UnixBoard:
         )
         assert process.stdout is not None
         try:
-            yield _lines(process.stdout, process)
+            yield _lines(process.stdout)
         finally:
             if process.returncode is None:
                 process.kill()
-            await process.wait()
+            self.bitten = await process.wait() == -signal.SIGALRM
 
 
-async def _lines(
-    console: asyncio.StreamReader, process: asyncio.subprocess.Process
-) -> AsyncIterator[str]:
+async def _lines(console: asyncio.StreamReader) -> AsyncIterator[str]:
     async for line in console:
         yield line.decode(errors="replace").rstrip("\r\n")
-    if await process.wait() == -signal.SIGALRM:
-        yield "reset by the watchdog"
 
 
 def _private(path: str, flags: int) -> int:

@@ -3,6 +3,7 @@
 {"mac": "a1b2c3d4e5f6",       six bytes in hex
  "epoch": 2000,               the year its clock counts from, 1970 or 2000
  "nvs": "folder",             its NVS partition, a folder a namespace, a file a key
+ "bitten": false,            whether the watchdog caused the last reset
  "wifi": {"ssid": "password"}, networks in the air
  "ntp": true,                 whether an NTP server answers
  "hosts": {"name": ["address", port]}}  names the bench's DNS knows; "*" is any other
@@ -19,6 +20,7 @@ with open(os.getenv("KEYSTEAD_CHIP")) as _file:
 MAC = bytes(int(_chip["mac"][i : i + 2], 16) for i in range(0, 12, 2))
 EPOCH = 946684800 if _chip["epoch"] == 2000 else 0  # Unix time of the chip's second 0
 NVS = _chip["nvs"]
+BITTEN = _chip["bitten"]
 WIFI = _chip["wifi"]
 NTP = _chip["ntp"]
 HOSTS = _chip["hosts"]

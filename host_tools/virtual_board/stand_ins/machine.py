@@ -4,11 +4,17 @@ import chip
 import ffi
 import utime
 
+PWRON_RESET = 1
+WDT_RESET = 3
 _alarm = ffi.open(None).func("I", "alarm", "I")
 
 
 def unique_id():
     return chip.MAC
+
+
+def reset_cause():
+    return WDT_RESET if chip.BITTEN else PWRON_RESET
 
 
 class WDT:
