@@ -42,9 +42,7 @@ def run(args: argparse.Namespace) -> int:
     record = identity.factory_record(args)
     hosts = {"*": _place(args.cloud)} if args.cloud else {}
     with tempfile.TemporaryDirectory(prefix="keystead-") as folder:
-        board = UnixBoard(
-            Path(folder), record.mac, bits=args.bits, heap=args.heap, hosts=hosts
-        )
+        board = UnixBoard(Path(folder), record.mac, bits=args.bits, heap=args.heap, hosts=hosts)
         board.install(roots.from_file(args.ca) if args.ca else roots.azure(), args.app)
         board.write_nvs("record", record.pack())
         return asyncio.run(_watch(board, args.once))
@@ -67,5 +65,3 @@ async def _watch(board: UnixBoard, once: bool) -> int:
             if once and failed and "next attempt:" in line:
                 return 1
     return 1
-
-

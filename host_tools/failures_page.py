@@ -30,7 +30,9 @@ def page() -> str:
         if number // 10 != step:
             step = number // 10
             parts.append(f"\n## {_STEPS[step]}\n")
-            parts.append("| Number | Name | What happened | What to do |\n| --- | --- | --- | --- |")
+            parts.append(
+                "| Number | Name | What happened | What to do |\n| --- | --- | --- | --- |"
+            )
         parts.append(f"| {number} | `{name}` | {happened} | {remedy} |")
     return "\n".join(parts) + "\n"
 

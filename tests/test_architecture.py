@@ -103,9 +103,13 @@ def test_a_ring_would_be_found() -> None:
 
 @pytest.mark.parametrize("path", FIRMWARE, ids=lambda path: path.stem)
 def test_no_code_on_the_board_can_derive_a_device_key(path: Path) -> None:
-    names = {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}
+    names = {
+        node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)
+    }
     names |= {
-        node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)
+        node.name
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef)
     }
     assert not {name for name in names if "derive" in name or "group_key" in name}
     # deriving is signing a bare registration ID: on the board only sas_token() signs
@@ -133,7 +137,7 @@ def test_only_one_file_of_the_emulator_owns_sockets() -> None:
 
 @pytest.mark.parametrize("path", FIRMWARE + HOST, ids=lambda path: path.stem)
 def test_every_module_says_what_it_owns(path: Path) -> None:
-    assert ast.get_docstring(ast.parse(path.read_text()))  or path.name == "manifest.py"
+    assert ast.get_docstring(ast.parse(path.read_text())) or path.name == "manifest.py"
 
 
 @pytest.mark.parametrize("path", FIRMWARE + HOST, ids=lambda path: path.stem)

@@ -40,7 +40,9 @@ def sign(key: bytes, text: str) -> str:
 def quote(text: str) -> str:
     """Percent-encode text as RFC 3986 asks: upper-case hex, only unreserved characters stay."""
     text = text.replace("%", "%25")
-    rest = text.lstrip(_KEPT)  # a search that runs in C: a loop over the characters costs ten of it
+    rest = text.lstrip(
+        _KEPT
+    )  # a search that runs in C: a loop over the characters costs ten of it
     while rest:
         text = text.replace(rest[0], _escape(rest[0]))
         rest = text.lstrip(_KEPT)

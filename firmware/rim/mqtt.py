@@ -45,9 +45,7 @@ class Client(simple.MQTTClient):
 
     def __init__(self, stream, client_id, user, password, keepalive, on_message):
         """client_id, user, password: str; keepalive: seconds."""
-        super().__init__(
-            client_id.encode(), "", 8883, user.encode(), password.encode(), keepalive
-        )
+        super().__init__(client_id.encode(), "", 8883, user.encode(), password.encode(), keepalive)
         self._stream = stream
         self._one = bytearray(2)
         self._acked = 0
@@ -196,7 +194,7 @@ class Client(simple.MQTTClient):
     def close(self):
         """Say good-bye if the line still works, and close it."""
         try:
-            if self.sock:
+            if self._stream.is_open:
                 self._stream.start(1000, "DISCONNECT")
                 self._stream.write(b"\xe0\0")
                 self._stream.flush()

@@ -35,6 +35,8 @@ def run() -> None:
     except KeyboardInterrupt:
         machine.WDT(timeout=_AT_THE_REPL)
         raise
+    except MemoryError:  # not even the failure could be told
+        machine.reset()
 
 
 def chance() -> float:
@@ -61,7 +63,9 @@ class Life:
         self._mac = machine.unique_id()
         self._assignment = None
         self._attempt = 0
-        log("keystead %s, MAC %s" % (keystead.__version__, ":".join("%02x" % b for b in self._mac)))
+        log(
+            "keystead %s, MAC %s" % (keystead.__version__, ":".join("%02x" % b for b in self._mac))
+        )
 
     def go(self) -> None:
         """Boot once; when it ends, say why and wait."""
@@ -111,6 +115,7 @@ class Life:
             raise Failure("app-broken", repr(error))
 
     def _fail(self, failure: Failure) -> None:
+        forget()  # room for the catalogue's words
         from rim.aftermath import pause
 
         if failure.reason == "hub-refused":

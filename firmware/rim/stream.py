@@ -100,9 +100,7 @@ class Stream:
         raw.setsockopt(6, 1, 1)
         self._poller.register(raw, select.POLLIN)
         # a hand-shake inside the constructor could not be bounded; so the first write makes it
-        self._tls = context.wrap_socket(
-            raw, server_hostname=host, do_handshake_on_connect=False
-        )
+        self._tls = context.wrap_socket(raw, server_hostname=host, do_handshake_on_connect=False)
         self._tls_poller = select.poll()
         self._tls_poller.register(self._tls, select.POLLIN)
         self._what = "the TLS hand-shake"
@@ -146,6 +144,11 @@ class Stream:
         data = bytearray(size)
         self.readinto(data, size)
         return data
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether nobody has closed this end."""
+        return self._tls is not None
 
     def close(self) -> None:
         """Close both layers; safe at any time."""

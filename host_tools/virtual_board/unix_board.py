@@ -24,7 +24,8 @@ class UnixBoard:
     """One board in a folder of its own.
 
     heap: bytes, or with k or m behind, as MicroPython's -X heapsize takes it; an ESP32 starts
-    with 64k. hosts: what its DNS says, name to (address, port), "*" for any other name.
+    with 64k. hosts: what its DNS says, name to (address, port), "*" for any other name, None for
+    a name that does not exist. speed: how many times faster than the host's its time runs.
     """
 
     folder: Path
@@ -34,7 +35,8 @@ class UnixBoard:
     epoch: int = 2000
     ntp: bool = True
     wifi: Mapping[str, str] = field(default_factory=lambda: {"bench": "no secret"})
-    hosts: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    hosts: Mapping[str, tuple[str, int] | None] = field(default_factory=dict)
+    speed: int = 1
     bitten: bool = False  # whether the watchdog ended the last run
 
     @property
@@ -76,6 +78,7 @@ class UnixBoard:
             "mac": self.mac.hex(),
             "epoch": self.epoch,
             "nvs": str(self.folder / "nvs"),
+            "speed": self.speed,
             "bitten": self.bitten,
             "wifi": dict(self.wifi),
             "ntp": self.ntp,
@@ -97,7 +100,8 @@ class UnixBoard:
         try:
             yield _lines(process.stdout)
         finally:
-            if process.returncode is None:
+            # a console at its end is a process at its end: kill() would steal its exit code
+            if process.returncode is None and not process.stdout.at_eof():
                 process.kill()
             self.bitten = await process.wait() == -signal.SIGALRM
 

@@ -21,7 +21,14 @@ attempt(render, "{unknown}", "1", MAC)
 for text in ("a", "a-b", "A", "a.b", "a_b", "a:b", "-a", "a-", "", "a" * 128, "a" * 129, "~"):
     attempt(check, text)
     attempt(check, text, True)
-for text in ("a1:b2:c3:d4:e5:f6", "A1B2C3D4E5F6", "a1-b2", "a1:b2:c3:d4:e5:fg", "", "a1:b2:c3:d4:e5:f6:07"):
+for text in (
+    "a1:b2:c3:d4:e5:f6",
+    "A1B2C3D4E5F6",
+    "a1-b2",
+    "a1:b2:c3:d4:e5:fg",
+    "",
+    "a1:b2:c3:d4:e5:f6:07",
+):
     attempt(parse_mac, text)
 print(format_mac(MAC), format_mac(MAC, ":"))
 print(hub.username("h.net", "d"), hub.resource("h.net", "d"), hub.telemetry_topic("d"))

@@ -48,5 +48,7 @@ for size in (0, 15, 16, 64, 65):
         print("key of", size, again.token("a/b", 1767225600, "registration"))
     except Failure as failure:
         print("key of", size, failure)
-both = unpack(FactoryRecord(MAC, "s", "r", KEY, bytes(reversed(KEY)), "bench.local:18883").pack(), MAC)
+both = unpack(
+    FactoryRecord(MAC, "s", "r", KEY, bytes(reversed(KEY)), "bench.local:18883").pack(), MAC
+)
 print(both.endpoint, both)

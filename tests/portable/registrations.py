@@ -47,11 +47,15 @@ tell("assigned", story, "200/?$rid=5", state(status="assigned", assignedHub="h.n
      deviceId="pump-7", substatus="initialAssignment", payload={"a": [1]}))  # fmt: skip
 
 for retry_after in ("", "0", "-1", "x", "99999", "999999999999"):
-    tell("retry-after " + retry_after, fresh(), "202/?$rid=1&retry-after=" + retry_after, ASSIGNING)
+    tell(
+        "retry-after " + retry_after, fresh(), "202/?$rid=1&retry-after=" + retry_after, ASSIGNING
+    )
 for status, code in ((400, 400004), (401, 401002), (403, 403000), (404, 404201), (409, 409203)):
     tell(str(status), fresh(), "%d/?$rid=1" % status, body(errorCode=code, message="No\nway"))
 tell("no code", fresh(), "401/?$rid=1", b"{}")
-tell("failed", fresh(), "200/?$rid=1", state(status="failed", errorCode=400207, errorMessage="hook"))
+tell(
+    "failed", fresh(), "200/?$rid=1", state(status="failed", errorCode=400207, errorMessage="hook")
+)
 tell("disabled", fresh(), "200/?$rid=1", state(status="disabled"))
 tell("unassigned", fresh(), "202/?$rid=1", state(status="unassigned"))
 tell("no status", fresh(), "200/?$rid=1", b"{}")

@@ -24,5 +24,16 @@ for case in vectors["signatures"]:
 for case in vectors["hmac"]:
     digest = sas.hmac_sha256(binascii.unhexlify(case["key_hex"]), case["message"].encode())
     print("hmac", case["source"], binascii.hexlify(digest).decode() == case["digest"])
-for text in ("", "plain-._~", "a b", "100%", "%2F", "a/b:c", "high&low", "caf\u00e9", "\u65e5\u672c", "\n\x00"):
+for text in (
+    "",
+    "plain-._~",
+    "a b",
+    "100%",
+    "%2F",
+    "a/b:c",
+    "high&low",
+    "caf\u00e9",
+    "\u65e5\u672c",
+    "\n\x00",
+):
     print("quote", sas.quote(text))

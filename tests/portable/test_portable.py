@@ -14,7 +14,9 @@ import pytest
 from host_tools.toolchain import micropython
 
 ROOT = Path(__file__).parents[2]
-SCRIPTS = sorted(path.name for path in Path(__file__).parent.glob("*.py") if "test" not in path.stem)
+SCRIPTS = sorted(
+    path.name for path in Path(__file__).parent.glob("*.py") if "test" not in path.stem
+)
 # umqtt.simple 1.3.4 names modules as MicroPython did in 2017; CPython needs to be told
 ALIASES = """
 import sys, runpy

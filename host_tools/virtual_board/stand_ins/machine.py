@@ -13,6 +13,10 @@ def unique_id():
     return chip.MAC
 
 
+def reset():
+    raise SystemExit(2)
+
+
 def reset_cause():
     return WDT_RESET if chip.BITTEN else PWRON_RESET
 
@@ -21,7 +25,7 @@ class WDT:
     """The task watchdog. SIGALRM ends the process, as the reset ends whatever ran."""
 
     def __init__(self, id=0, timeout=5000):
-        self._seconds = -(-timeout // 1000)
+        self._seconds = -(-timeout // (1000 * chip.SPEED))
         self.feed()
 
     def feed(self):

@@ -1,0 +1,40 @@
+# Every target first sets up what is missing: see `make help`.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-check demo test check types-firmware bench clean
+
+help: ## show these lines
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
+
+setup: ## fetch what this machine lacks, without root
+	@$(PYTHON) -m host_tools.toolchain
+
+setup-check:
+	@$(PYTHON) -m host_tools.toolchain --check
+
+demo: setup ## the whole story on this machine: key, cloud, boot, telemetry
+	@$(BIN)/keystead demo
+
+test: setup ## all tests that need no hardware
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+check: setup-check lint types types-firmware test ## format, lint, types and tests
+
+lint: setup-check
+	@$(BIN)/ruff format --check
+	@$(BIN)/ruff check
+
+types: setup-check
+	@$(BIN)/mypy
+
+types-firmware: setup-check ## the firmware's types, against the ESP32's stubs
+	@$(BIN)/mypy --config-file firmware/mypy.ini
+
+bench: setup ## measure size, heap, speed and bytes beside the best there is
+	@$(BIN)/python -m bench
+
+clean: ## remove all that was set up or built
+	@rm -rf .venv .toolchain build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

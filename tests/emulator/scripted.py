@@ -1,0 +1,88 @@
+"""A TLS server that does what a test's script says, for all that no decent server does."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import trustme
+
+NAMES = ("*.azure-devices.net", "global.azure-devices-provisioning.net", "localhost")
+CONNACK = b"\x20\x02\x00\x00"
+
+Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def der(ca: trustme.CA) -> bytes:
+    return ssl.PEM_cert_to_DER_cert(ca.cert_pem.bytes().decode())
+
+
+def tls(cert: trustme.LeafCert) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    cert.configure_cert(context)
+    return context
+
+
+@asynccontextmanager
+async def serve(script: Script, context: ssl.SSLContext | None) -> AsyncIterator[int]:
+    """Run script for every connection; give the port."""
+
+    async def guarded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await script(reader, writer)
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the board hung up, or the test is over
+        finally:
+            writer.transport.abort()
+
+    server = await asyncio.start_server(guarded, "127.0.0.1", 0, ssl=context)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+async def packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    """Read one MQTT packet: first byte and body."""
+    kind = (await reader.readexactly(1))[0]
+    size = shift = 0
+    while True:
+        byte = (await reader.readexactly(1))[0]
+        size |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            return kind, await reader.readexactly(size)
+
+
+def published(body: bytes) -> tuple[str, bytes, bytes]:
+    """Split the body of a QoS 1 PUBLISH: topic, packet ID, payload."""
+    end = 2 + int.from_bytes(body[:2], "big")
+    return body[2:end].decode(), body[end : end + 2], body[end + 2 :]
+
+
+def publish(topic: str, payload: bytes, quality: int = 0) -> bytes:
+    """Return a PUBLISH packet of less than 16 KB."""
+    body = len(topic).to_bytes(2, "big") + topic.encode()
+    body += (b"\x00\x07" if quality else b"") + payload
+    return bytes([0x30 | quality << 1, len(body) & 0x7F | 0x80, len(body) >> 7]) + body
+
+
+async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Take CONNECT and SUBSCRIBE as DPS does."""
+    await packet(reader)
+    writer.write(CONNACK)
+    _, body = await packet(reader)
+    writer.write(b"\x90\x03" + body[:2] + b"\x01")
+
+
+async def request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
+    """Take one request to DPS, acknowledge it, return its request ID."""
+    _, body = await packet(reader)
+    topic, packet_id, _ = published(body)
+    writer.write(b"\x40\x02" + packet_id)
+    return topic.partition("$rid=")[2].partition("&")[0]
+
+
+def answer(status: int, request_id: str, payload: bytes, tail: str = "") -> bytes:
+    """Return DPS's PUBLISH for one request."""
+    return publish(f"$dps/registrations/res/{status}/?$rid={request_id}{tail}", payload)
