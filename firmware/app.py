@@ -6,12 +6,14 @@ device.send(payload, properties), device.wait(seconds), device.device_id, device
 import gc
 import time
 
-INTERVAL = 10  # seconds
+INTERVAL = 5  # seconds
 
 
 def run(device):
-    """Send the board's uptime and free memory for ever."""
+    """Send seconds since the start and free memory for ever."""
+    started = time.ticks_ms()
     while True:
         gc.collect()
-        device.send({"uptime": time.ticks_ms() // 1000, "free": gc.mem_free()})
+        uptime = time.ticks_diff(time.ticks_ms(), started) // 1000
+        device.send({"uptime": uptime, "free": gc.mem_free()})
         device.wait(INTERVAL)

@@ -7,9 +7,10 @@ the stock class's own. Works with umqtt.simple 1.3.4 to 1.8.0.
 
 import time
 
+from umqtt import simple
+
 from keystead.failure import Failure
 from rim.stream import open_stream
-from umqtt import simple
 
 _PORT = 8883
 _OPENING = 20_000  # milliseconds for TCP, all addresses together

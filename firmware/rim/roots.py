@@ -6,6 +6,7 @@ Owns the folder. Files, not frozen constants: a root can be replaced in the fiel
 import os
 
 import tls
+
 from keystead.failure import Failure
 
 _FOLDER = "certs"

@@ -7,8 +7,9 @@ import gc
 import os
 import sys
 
-import keystead
 import machine
+
+import keystead
 import rim
 from keystead.failure import Failure
 from rim.device import Device

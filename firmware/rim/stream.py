@@ -11,7 +11,6 @@ import select
 import socket
 import time
 
-import tls
 from keystead.failure import Failure
 
 _BUFFER = 1024  # bytes; a CONNECT with two 128-character names and a SAS token fits

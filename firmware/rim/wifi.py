@@ -6,6 +6,7 @@ Owns the radio. Doesn't own names and passwords: they are arguments.
 import time
 
 import network
+
 from keystead.failure import Failure
 
 _LIMIT = 20  # seconds for one network

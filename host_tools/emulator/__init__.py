@@ -1,1 +1,16 @@
-"""The cloud on the bench: DPS and IoT Hub, as devices see them."""
+"""The cloud on the bench: DPS and IoT Hub on one TLS listener.
+
+One noun per file. Bytes in, bytes out: `listener` is the only file with sockets, time and chance
+are arguments everywhere else. Start at `cloud`, which puts the parts together.
+
+    framing, packets     MQTT 3.1.1: a stream of bytes to packets and back, for either end
+    session              one MQTT connection: who is it for, PUBACK before reply, keep-alive
+    access, enrollment   SAS tokens checked; who may register, and with which keys
+    dps, hub             the two services, fed with messages
+    *_peer, twin         one device at a service; what its hub knows of it
+    store, records       what survives a restart
+    certificates         the private CA, and the names that devices dial
+    config, config_file  what goes in
+    events, report       what comes out
+    tls, listener        TLS of one connection without a socket; the sockets
+"""

@@ -3,8 +3,9 @@ import binascii
 import hashlib
 import json
 
-from keystead import dps
 from umqtt import simple
+
+from keystead import dps
 
 with open("tests/vectors/mqtt.json") as file:
     vectors = json.load(file)

@@ -1,0 +1,121 @@
+"""Run a DPS and an IoT Hub on the bench: one TLS port for both, no Azure account.
+
+Devices and SDKs provision, connect and send telemetry as they would in Azure: user name, SAS
+token and topics decide everything, and what Azure refuses is refused here, with the reason shown.
+
+example, for clients on this machine:
+  keystead cloud --ca-out ca.pem --advertise localhost --show-keys
+
+and in Python, with the unmodified azure-iot-device:
+  ProvisioningDeviceClient.create_from_symmetric_key(
+      provisioning_host="localhost", id_scope="0ne00002193", registration_id="dev-1",
+      symmetric_key=DEVICE_KEY, server_verification_cert=open("ca.pem").read())
+  where DEVICE_KEY is what `keystead derive-key dev-1` makes of the group's key
+
+cloud.toml, all of it optional:
+  [dps]
+  id_scope = "0ne00002193"
+  assigning_replies = 2      # answers "assigning" before "assigned"
+  retry_after = 1            # seconds
+  refuse_at = "register"     # or "connect": where a bad token is refused
+  [[enrollment_group]]
+  name = "mylegacydevices"
+  primary_key = "..."        # and secondary_key: Base64, 16 to 64 bytes; generated when absent
+  hub = "test-docs-hub.azure-devices.net"
+  enabled = true
+  [[individual_enrollment]]
+  registration_id = "bench-1"
+  device_id = "pump-7"       # the registration ID when absent
+  hub = "test-docs-hub.azure-devices.net"
+"""
+
+import argparse
+import asyncio
+import signal
+from pathlib import Path
+
+from host_tools.emulator.cloud import Cloud
+from host_tools.emulator.config import Config
+from host_tools.emulator.config_file import load
+from host_tools.emulator.listener import HOST, PORT, serve
+from host_tools.emulator.report import JsonReport, Report, TextReport, describe
+from host_tools.errors import CommandError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="a cloud.toml (default: one group, mylegacydevices, with generated keys)",
+    )
+    parser.add_argument("--host", default=HOST, help="address to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--port",
+        type=_port,
+        default=PORT,
+        help="TCP port, 0 for a free one (default: %(default)s, where SDKs look)",
+    )
+    parser.add_argument(
+        "--state-dir",
+        type=Path,
+        metavar="DIR",
+        help="keep keys, CA and registrations here (default: forget them at the end)",
+    )
+    parser.add_argument(
+        "--ca-out",
+        type=Path,
+        metavar="FILE",
+        help="write the CA certificate that clients must trust (default: ca.pem in the state dir)",
+    )
+    parser.add_argument(
+        "--advertise",
+        default="",
+        metavar="NAME",
+        help="hand out NAME as the assigned hub instead of the configured one, so that a client"
+        " that dials what it is assigned arrives here (for clients on this machine: localhost)",
+    )
+    parser.add_argument("--show-keys", action="store_true", help="print the primary keys as well")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print JSON lines on stdout, the first with all that a device needs to know",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    asyncio.run(_run(args))
+
+
+async def _run(args: argparse.Namespace) -> None:
+    stop = asyncio.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    report: Report = JsonReport(stop.set) if args.json else TextReport(stop.set)
+    config = load(args.config) if args.config else Config()
+    with Cloud(
+        config, on_event=report.event, state_dir=args.state_dir, advertise=args.advertise
+    ) as cloud:
+        ca = _write_ca(cloud, args.ca_out)
+        async with serve(cloud, args.host, args.port) as listener:
+            facts = describe(cloud, args.host, listener.port, ca, args.show_keys)
+            report.listening(facts)
+            await stop.wait()
+
+
+def _write_ca(cloud: Cloud, path: Path | None) -> Path:
+    if path is None:
+        return cloud.ca_path.resolve()
+    try:
+        path.write_bytes(cloud.ca_pem)
+    except OSError as error:
+        raise CommandError(f"can not write {path}: {error.strerror}") from None
+    return path.resolve()
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: 0 to 65535")
+    return int(text)

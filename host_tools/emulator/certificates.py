@@ -1,0 +1,90 @@
+"""Certificates: a private CA and the server's certificate, kept in the state directory.
+
+Owns the names that devices may dial, and the TLS versions. The leaf is RSA with SHA-256, as
+Azure's own, so that a small board meets here what it will meet there.
+"""
+
+import os
+import ssl
+from collections.abc import Iterable
+from pathlib import Path
+
+import trustme
+from cryptography import x509
+
+from host_tools.errors import CommandError
+
+CA_FILE = "ca.pem"
+_CA_KEY_FILE = "ca-key.pem"
+_SERVER_FILE = "server.pem"
+# what every device may dial, wherever the cloud listens; a wild card stands for one label
+NAMES = (
+    "localhost",
+    "*.azure-devices.net",
+    "global.azure-devices-provisioning.net",
+    "127.0.0.1",
+    "::1",
+)
+
+
+class Certificates:
+    """One CA; its key never leaves the state directory."""
+
+    def __init__(self, directory: Path) -> None:
+        """Read the CA in directory, or make one there."""
+        self._directory = directory
+        self._ca = self._load_or_make()
+        self.ca_pem: bytes = self._ca.cert_pem.bytes()
+
+    @property
+    def ca_der(self) -> bytes:
+        """Return the CA's certificate as boards like it."""
+        return ssl.PEM_cert_to_DER_cert(self.ca_pem.decode())
+
+    def context(self, names: Iterable[str]) -> ssl.SSLContext:
+        """Return a server's context for NAMES and these names and addresses."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.options |= ssl.OP_NO_RENEGOTIATION
+        context.num_tickets = 0  # nobody resumes: two records less in each hand-shake
+        context.load_cert_chain(self._server([*NAMES, *names]))
+        return context
+
+    def _load_or_make(self) -> trustme.CA:
+        certificate, key = self._directory / CA_FILE, self._directory / _CA_KEY_FILE
+        try:
+            if key.exists() and certificate.exists():
+                return trustme.CA.from_pem(certificate.read_bytes(), key.read_bytes())
+        except (OSError, ValueError) as error:
+            raise CommandError(f"{certificate} or {key} can not be read: {error}") from None
+        ca = trustme.CA(organization_unit_name="bench CA", key_type=trustme.KeyType.RSA)
+        (self._directory / _SERVER_FILE).unlink(missing_ok=True)
+        _write_private(key, ca.private_key_pem.bytes())
+        certificate.write_bytes(ca.cert_pem.bytes())
+        return ca
+
+    def _server(self, names: list[str]) -> Path:
+        path = self._directory / _SERVER_FILE
+        wanted = sorted(dict.fromkeys(names))
+        if _names_in(path) != wanted:
+            try:
+                leaf = self._ca.issue_cert(*wanted, key_type=trustme.KeyType.RSA)
+            except ValueError as error:
+                raise CommandError(f"no certificate can be for {names}: {error}") from None
+            _write_private(path, leaf.private_key_and_cert_chain_pem.bytes())
+        return path
+
+
+def _names_in(path: Path) -> list[str]:
+    pem = path.read_bytes() if path.exists() else b""
+    if b"-----BEGIN CERTIFICATE" not in pem:
+        return []
+    certificate = x509.load_pem_x509_certificate(pem[pem.index(b"-----BEGIN CERTIFICATE") :])
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return sorted(str(name.value) for name in names)
+
+
+def _write_private(path: Path, data: bytes) -> None:
+    path.unlink(missing_ok=True)
+    with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+        file.write(data)

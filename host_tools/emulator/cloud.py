@@ -1,0 +1,173 @@
+"""Cloud: DPS and IoT Hub put together, for a command, a demo or a test to serve.
+
+Owns the parts, the door by which sessions come in, and one live session per device.
+
+    config = Config(
+        id_scope="0ne00002193",
+        assigning_replies=2,
+        retry_after=1,
+        groups=(
+            EnrollmentGroup(
+                "mylegacydevices", hub="test-docs-hub.azure-devices.net", keys=KeyPair(group_key)
+            ),
+        ),
+    )
+    with Cloud(config, on_event=lambda event: print(event.line())) as cloud:
+        async with serve(cloud, "127.0.0.1", 0) as listener:
+            ...  # listener.port, cloud.ca_pem, cloud.ca_der
+
+Keys are bytes; what KeyPair lacks is generated. Events arrive in the loop that serves.
+"""
+
+import secrets
+import ssl
+import tempfile
+from collections.abc import Callable, Hashable
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from host_tools.emulator.access import AccessDenied, Reason
+from host_tools.emulator.certificates import CA_FILE, Certificates
+from host_tools.emulator.config import Config
+from host_tools.emulator.connect import (
+    BAD_CLIENT_ID,
+    BAD_CREDENTIALS,
+    BAD_PROTOCOL,
+    LEVEL,
+    NOT_AUTHORIZED,
+    Connect,
+)
+from host_tools.emulator.dps import Dps
+from host_tools.emulator.enrollment import Enrollments, KeyPair, fold
+from host_tools.emulator.events import Connected, Disconnected, Dropped, Event, Refused
+from host_tools.emulator.hub import Hubs
+from host_tools.emulator.peer import Peer
+from host_tools.emulator.session import ConnectRefused, Session
+from host_tools.emulator.store import Store
+
+_CODES = {
+    Reason.BAD_LEVEL: BAD_PROTOCOL,
+    Reason.BAD_USERNAME: BAD_CREDENTIALS,
+    Reason.BAD_CLIENT_ID: BAD_CLIENT_ID,
+}
+
+
+class Cloud:
+    """One DPS instance and its hubs; a context manager."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        on_event: Callable[[Event], None],
+        state_dir: Path | None = None,
+        advertise: str = "",
+        random: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        """state_dir: None for a temporary one; advertise: handed out in place of every hub.
+
+        Raises CommandError.
+        """
+        self.tell = on_event
+        self.advertise = advertise
+        with ExitStack() as state:
+            self.state_dir = state_dir or Path(
+                state.enter_context(tempfile.TemporaryDirectory(prefix="keystead-"))
+            )
+            store = state.enter_context(closing(Store(self.state_dir)))
+            self.config = _with_keys(config, store, random)
+            self._certificates = Certificates(self.state_dir)
+            self._state = state.pop_all()
+        enrollments = Enrollments(self.config.groups, self.config.individuals)
+        self._dps = Dps(self.config, enrollments, store, on_event, random, advertise)
+        self._hubs = Hubs(self.config.hubs, store, on_event, advertise)
+        self._live: dict[Hashable, Session] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the state."""
+        self._state.close()
+
+    @property
+    def ca_path(self) -> Path:
+        """Return the file in the state directory with the certificate a client must trust."""
+        return self.state_dir / CA_FILE
+
+    @property
+    def ca_pem(self) -> bytes:
+        """Return the certificate a client must trust, as PEM."""
+        return self._certificates.ca_pem
+
+    @property
+    def ca_der(self) -> bytes:
+        """Return the certificate a client must trust, as DER."""
+        return self._certificates.ca_der
+
+    def tls_context(self, host: str) -> ssl.SSLContext:
+        """Return the context to serve with on host."""
+        advertised = self.advertise.partition(":")[0]
+        names = [host, advertised, *self.config.hubs]
+        return self._certificates.context([name for name in names if name])
+
+    def admit(self, connect: Connect, session: Session, now: float) -> Peer:
+        """Return the peer that may come in; an older one with its key goes first.
+
+        Raises ConnectRefused; whoever is refused disturbs nobody.
+        """
+        try:
+            if connect.level != LEVEL:
+                raise AccessDenied(Reason.BAD_LEVEL)
+            peer = self._service(connect).connect(connect, now)
+        except AccessDenied as denied:
+            code = _CODES.get(denied.reason, NOT_AUTHORIZED)
+            name = self._service(connect).name
+            self.tell(Refused(now, name, connect.client_id, denied.reason, f"CONNACK {code}"))
+            raise ConnectRefused(code) from None
+        older = self._live.get(peer.key)
+        if older:
+            older.close("the same device connected again", now)
+        if peer.key:
+            self._live[peer.key] = session
+        self.tell(Connected(now, peer.service, peer.device_id, peer.api_version))
+        return peer
+
+    def _service(self, connect: Connect) -> Dps | Hubs:
+        return self._dps if "/registrations/" in (connect.username or "") else self._hubs
+
+    def leave(self, session: Session, peer: Peer | None, why: str, now: float) -> None:
+        """Note that a session ended."""
+        if peer is None:
+            self.tell(Dropped(now, session.address, why))
+            return
+        if self._live.get(peer.key) is session:
+            del self._live[peer.key]
+        self.tell(Disconnected(now, peer.service, peer.device_id, why))
+
+
+def _with_keys(config: Config, store: Store, random: Callable[[int], bytes]) -> Config:
+    def completed(kind: str, name: str, keys: KeyPair) -> KeyPair:
+        return keys.completed(store.enrollment_keys(kind, fold(name), random))
+
+    return replace(
+        config,
+        groups=tuple(
+            replace(one, keys=completed("group", one.name, one.keys)) for one in config.groups
+        ),
+        individuals=tuple(
+            replace(one, keys=completed("individual", one.registration_id, one.keys))
+            for one in config.individuals
+        ),
+    )

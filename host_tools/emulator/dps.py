@@ -1,0 +1,120 @@
+"""DPS: one instance of the service, who gets in and which hub they are assigned.
+
+Owns the check at CONNECT and the assignment. Doesn't own the requests a device makes once it is
+in (dps_peer.py) nor the connection (session.py).
+Source: "Communicate with DPS using the MQTT protocol".
+"""
+
+import re
+from collections.abc import Callable
+
+from host_tools.emulator import dps_bodies
+from host_tools.emulator.access import AccessDenied, Reason, Resource, Token, check
+from host_tools.emulator.config import Config
+from host_tools.emulator.connect import Connect
+from host_tools.emulator.dps_peer import DpsPeer
+from host_tools.emulator.enrollment import Enrollment, Enrollments
+from host_tools.emulator.events import Assigned, Event
+from host_tools.emulator.operations import Operations, guid
+from host_tools.emulator.records import Identity, Registration
+from host_tools.emulator.store import Store
+from keystead import registration_id as registration_ids
+
+_POLICIES = ("", "registration")
+# {ID scope}/registrations/{registration ID}/api-version={date}[&ClientVersion={text}]
+_USERNAME = re.compile(r"([^/]*)/registrations/([^/]*)/api-version=(\d{4}-\d\d-\d\d[^&]*)(?:&.*)?")
+
+
+class Dps:
+    """One DPS instance, fed with CONNECTs."""
+
+    name = "DPS"
+
+    def __init__(
+        self,
+        config: Config,
+        enrollments: Enrollments,
+        store: Store,
+        tell: Callable[[Event], None],
+        random: Callable[[int], bytes],
+        advertise: str = "",
+    ) -> None:
+        """advertise: the name handed out instead of the assigned hub's own, "" for none."""
+        self.tell = tell
+        self.random = random
+        self.retry_after = config.retry_after
+        self.operations = Operations(config.assigning_replies, random)
+        self._config = config
+        self._enrollments = enrollments
+        self._store = store
+        self._advertise = advertise
+
+    def connect(self, connect: Connect, now: float) -> DpsPeer:
+        """Return the peer; raise AccessDenied.
+
+        A bad token is refused here (refuse_at = "connect") or, as the real service was seen to
+        do, only when the device asks to register.
+        """
+        match = _USERNAME.fullmatch(connect.username or "")
+        if not match:
+            raise AccessDenied(Reason.BAD_USERNAME)
+        id_scope, registration_id, api_version = match.groups()
+        if connect.client_id != registration_id:
+            raise AccessDenied(Reason.BAD_CLIENT_ID)
+        peer = DpsPeer(self, registration_id, api_version)
+        try:
+            token = self._check(id_scope, registration_id, connect.password, now)
+            peer.admit(self._enrollments.find(registration_id, token), token.expiry)
+        except AccessDenied as denied:
+            if self._config.refuse_at == "connect":
+                raise
+            peer.refusal = denied.reason
+        return peer
+
+    # {ID scope}/registrations/{registration ID}
+    def _check(
+        self, id_scope: str, registration_id: str, password: bytes | None, now: float
+    ) -> Token:
+        try:
+            registration_ids.check(registration_id, wide=True)
+        except registration_ids.InvalidRegistrationID:
+            raise AccessDenied(Reason.BAD_REGISTRATION_ID) from None
+        ours = self._config.id_scope.lower()
+        if id_scope.lower() != ours:
+            raise AccessDenied(Reason.UNKNOWN_SCOPE)
+        token = Token.parse(password)
+        check(token, Resource({ours}, ("registrations", registration_id)), now, _POLICIES)
+        return token
+
+    def assign(self, registration_id: str, enrollment: Enrollment, now: float) -> Registration:
+        """Assign a device to its hub, make its identity there, and return the record of it."""
+        earlier = self._store.registration(registration_id)
+        moved = earlier is not None and earlier.hub.lower() != enrollment.hub.lower()
+        registration = Registration(
+            registration_id,
+            enrollment.device_id(registration_id),
+            enrollment.hub,
+            enrollment.group,
+            "deviceDataMigrated" if moved else "initialAssignment",
+            dps_bodies.etag(guid(self.random)),
+            earlier.created if earlier else now,
+            now,
+        )
+        keys = enrollment.device_keys(registration_id)
+        self._store.assign(registration, Identity(enrollment.hub, registration.device_id, keys))
+        self.tell(
+            Assigned(
+                now,
+                registration_id,
+                registration.device_id,
+                registration.hub,
+                self.name_to_dial(registration.hub),
+                enrollment.label,
+                registration.substatus,
+            )
+        )
+        return registration
+
+    def name_to_dial(self, hub: str) -> str:
+        """Return what a device is told that was assigned to hub."""
+        return self._advertise or hub

@@ -1,0 +1,49 @@
+"""Peer: a device that got through CONNECT, as its service sees it.
+
+Owns what session.py and the two services say to each other. Doesn't own a socket or a packet ID.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterable
+from typing import NamedTuple
+
+from host_tools.emulator.packets import Publish
+
+
+class Message(NamedTuple):
+    """What a service sends to a device."""
+
+    topic: str
+    payload: bytes
+    qos: int
+
+
+class Hangup(Exception):
+    """The service ends the connection, as Azure does; the text says why."""
+
+
+class Peer(ABC):
+    """One device at one service."""
+
+    service: str  # for people: "DPS" or the hub's name
+    device_id: str
+    api_version: str
+    expiry: float  # of the token that let it in, seconds since 1970
+    largest: int  # bytes of a packet it may send
+    session_present = False
+    key: Hashable = None  # a newer peer with the same key takes over; None: never
+
+    @abstractmethod
+    def subscribe(self, topic_filter: str, qos: int) -> int:
+        """Return the granted QoS, or raise Hangup."""
+
+    @abstractmethod
+    def unsubscribe(self, topic_filter: str) -> None:
+        """Forget a filter, if it was there."""
+
+    @abstractmethod
+    def publish(self, message: Publish, now: float) -> Iterable[Message]:
+        """Take a message, return what is answered, or raise Hangup."""
+
+    def left(self, now: float, orderly: bool) -> None:  # noqa: B027
+        """Note that the connection ended, in order with DISCONNECT or not."""

@@ -1,0 +1,66 @@
+"""TLS of one connection, without a socket: bytes in, bytes out, on either side of it.
+
+Owns the record layer's state. Doesn't own the certificates (certificates.py) nor when bytes go
+(listener.py). asyncio's own TLS would do, but tells nobody why a hand-shake failed, and costs
+more than the publish it carries.
+"""
+
+import ssl
+from contextlib import suppress
+
+_RECORD = 16 * 1024  # bytes, the largest there is
+
+
+class TlsError(Exception):
+    """The other side does not speak TLS as we do; the text says what OpenSSL says."""
+
+
+class TlsServer:
+    """The server's end of one TLS connection."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self.ended = False  # the client said that nothing more comes
+        self._established = False
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+
+    def receive(self, data: bytes) -> bytes:
+        """Take bytes from the network; return what they mean. Raises TlsError."""
+        self._incoming.write(data)
+        try:
+            if not self._established:
+                self._tls.do_handshake()
+                self._established = True
+            return self._read()
+        except ssl.SSLWantReadError:
+            return b""
+        except ssl.SSLError as error:
+            raise TlsError((error.reason or str(error)).lower().replace("_", " ")) from None
+
+    def _read(self) -> bytes:
+        read = []
+        try:
+            while self._incoming.pending:  # one record each; asking once too often costs a raise
+                read.append(self._tls.read(_RECORD))
+        except ssl.SSLWantReadError:
+            pass  # the last record is not whole yet
+        except ssl.SSLZeroReturnError:
+            self.ended = True
+        return b"".join(read)
+
+    def send(self, data: bytes) -> None:
+        """Encrypt data; take() gives the bytes for the network."""
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._tls.write(rest) :]
+
+    def end(self) -> None:
+        """Say that nothing more comes."""
+        if self._established:
+            with suppress(ssl.SSLError):  # it would like to wait for the client to say so too
+                self._tls.unwrap()
+
+    def take(self) -> bytes:
+        """Return the bytes that are to go to the network."""
+        return self._outgoing.read()

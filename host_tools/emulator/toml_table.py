@@ -1,0 +1,103 @@
+"""TomlTable: one table of a TOML file, whose values are taken key by key and checked.
+
+Owns the complaint: one CommandError that names file, line, table and key, and shows no value that
+might be secret. Doesn't own which keys there are.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any, Self
+
+from host_tools.errors import CommandError
+
+
+class TomlTable:
+    """Values by key; what nobody asked for is a mistake that end() reports."""
+
+    def __init__(self, file: str, text: str, name: str, content: dict[str, Any], number: int = 0):
+        """number: which of several tables [[name]], from 1; 0 where there is one, [name]."""
+        self._file = file
+        self._text = text
+        self._name = name
+        self._content = dict(content)
+        self._number = number
+
+    def table(self, name: str) -> Self:
+        """Return the table [name], an empty one if there is none."""
+        content = self._content.pop(name, {})
+        if not isinstance(content, dict):
+            raise self.error(name, f"must be a table: write [{name}]")
+        return type(self)(self._file, self._text, name, content)
+
+    def tables(self, name: str) -> list[Self]:
+        """Return the tables [[name]] in their order."""
+        items = self._content.pop(name, [])
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise self.error(name, f"must be a list of tables: write [[{name}]]")
+        return [
+            type(self)(self._file, self._text, name, content, number)
+            for number, content in enumerate(items, 1)
+        ]
+
+    def has(self, key: str) -> bool:
+        """Tell whether key is there and was not taken yet."""
+        return key in self._content
+
+    def text(self, key: str, default: str | None = None) -> str:
+        """Return a string; without a default it must be there."""
+        value = self._take(key, str, "a text in quotes", default)
+        assert isinstance(value, str)
+        return value
+
+    def flag(self, key: str, default: bool) -> bool:
+        """Return true or false."""
+        return self._take(key, bool, "true or false", default) is True
+
+    def number(self, key: str, allowed: range, default: int) -> int:
+        """Return a whole number in range."""
+        kind = f"a whole number from {allowed[0]} to {allowed[-1]}"
+        value = self._take(key, int, kind, default)
+        if value not in allowed:
+            raise self.error(key, f"must be {kind}")
+        return int(value)
+
+    def choice(self, key: str, words: Sequence[str], default: str) -> str:
+        """Return one of words."""
+        word = self.text(key, default)
+        if word not in words:
+            raise self.error(key, "must be " + " or ".join(f'"{one}"' for one in words))
+        return word
+
+    def end(self) -> None:
+        """Raise CommandError if a key is left that nobody knows."""
+        for key in self._content:
+            raise self.error(key, "no such key here")
+
+    def error(self, key: str, why: str) -> CommandError:
+        """Return the complaint about one key."""
+        where = [f"{self._file}, line {self._line(key)}"]
+        if self._name:
+            where.append(f"[[{self._name}]]" if self._number else f"[{self._name}]")
+        return CommandError(f"{', '.join(where)}, {key}: {why}")
+
+    def _take(self, key: str, kind: type, words: str, default: object) -> Any:
+        value = self._content.pop(key, default)
+        if value is None:
+            raise self.error(key, f"is missing: it must be {words}")
+        if type(value) is not kind:
+            raise self.error(key, f"must be {words}")
+        return value
+
+    # tomllib keeps no places: look for the key below its table's header
+    def _line(self, key: str) -> int:
+        lines = self._text.split("\n")
+        header = re.compile(rf"\s*\[+\s*{re.escape(self._name)}\s*\]+" if self._name else "")
+        starts = [number for number, line in enumerate(lines) if header.match(line)]
+        start = starts[max(self._number - 1, 0)] if self._number <= len(starts) and starts else 0
+        found = re.compile(rf"""\s*\[*\s*["']?{re.escape(key)}["']?\s*[\]=.]""")
+        for number in range(start, len(lines)):
+            if number > start and self._name and lines[number].lstrip().startswith("["):
+                break
+            if found.match(lines[number]):
+                return number + 1
+        return start + 1
