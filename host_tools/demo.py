@@ -8,6 +8,9 @@ Microsoft's article "How to provision legacy devices using symmetric keys".
 
 import argparse
 import asyncio
+import os
+import shutil
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -45,11 +48,11 @@ _NAME = render("sn-{serial}-mac-{mac}", SERIAL, MAC)
 _MESSAGES = 2  # the demo is over when the hub has so many
 _LIMIT = 25  # seconds
 
-_NEXT = """\
-Try next:
-  keystead cloud                 a cloud that stays, for your own boards and Azure's SDKs
-  keystead derive-key --help     device keys for your own enrollment group
-  less docs/boards.md            the same firmware on an ESP32, with your DPS instance"""
+_NEXT = (
+    ("{keystead} cloud", "a cloud that stays, for boards and for Azure's SDKs"),
+    ("{keystead} derive-key --help", "device keys for your own enrollment group"),
+    ("{keystead} boot --help", "the same firmware at your own DPS instance"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -90,7 +93,18 @@ class Story:
             Text(f"\nDone in {seconds:.1f} s: ", style="bold green")
             + Text("from a MAC and a factory-installed key to telemetry at the hub.\n")
         )
-        self._console.print(Text(_NEXT))
+        self._console.print("Try next:")
+        commands = [(words.format(keystead=_program()), why) for words, why in _NEXT]
+        width = max(len(words) for words, _ in commands) + 2
+        for words, why in commands:
+            self._console.print(Text(f"  {words:<{width}}", style="bold") + Text(why))
+
+
+def _program() -> str:
+    """Return what to type for `keystead` here."""
+    if shutil.which("keystead"):
+        return "keystead"
+    return os.path.relpath(sys.argv[0])
 
 
 async def _act(story: Story, folder: Path) -> None:
@@ -101,10 +115,8 @@ async def _act(story: Story, folder: Path) -> None:
         async with serve(cloud, "127.0.0.1", 0) as listener:
             story.chapter(1, "The cloud: an emulator of Azure DPS and IoT Hub")
             story.fact("address", f"127.0.0.1:{listener.port}, TLS with a throw-away root")
-            story.fact("DPS", f"ID scope {ID_SCOPE}; it tells a new device which hub is its own")
-            story.fact(
-                "enrollment group", f"{GROUP}; holders of a key derived from its key are in"
-            )
+            story.fact("DPS", f"ID scope {ID_SCOPE}; tells a new device which hub is its own")
+            story.fact("enrollment group", f"{GROUP}; lets in who has a key derived from its")
             story.fact("hub", HUB)
             board = _make(story, folder, cloud.ca_der, listener.port)
             await _watch(story, board, heard)
@@ -147,9 +159,7 @@ async def _watch(story: Story, board: UnixBoard, heard: Heard) -> None:
             async with asyncio.timeout(_LIMIT):
                 await _tell(story, heard)
         except TimeoutError:
-            raise CommandError(
-                f"no telemetry within {_LIMIT} s; see what the board said"
-            ) from None
+            raise CommandError(f"no telemetry within {_LIMIT} s: see the lines above") from None
         finally:
             listening.cancel()
 

@@ -85,7 +85,7 @@ CATALOGUE = (
 )  # fmt: skip
 
 
-def entry(reason: str) -> tuple:
+def entry(reason: str) -> tuple[int, str, str]:
     """Return (number, what happened, what to do) of a reason, e.g. "record-absent"."""
     for number, name, happened, remedy in CATALOGUE:
         if name == reason:

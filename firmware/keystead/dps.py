@@ -43,7 +43,7 @@ class Registration:
         """payload: any JSON value for the custom allocation hook, None for none."""
         self.assignment: Assignment | None = None
         self.status = ""  # the service's last word: assigning, assigned, ...
-        self._body: dict = {"registrationId": registration_id}
+        self._body: dict[str, object] = {"registrationId": registration_id}
         if payload is not None:
             self._body["payload"] = payload
         self._operation_id = ""
@@ -53,7 +53,7 @@ class Registration:
 
     # $dps/registrations/PUT/iotdps-register/?$rid={request ID}
     # $dps/registrations/GET/iotdps-get-operationstatus/?$rid={request ID}&operationId={operation}
-    def request(self) -> tuple:
+    def request(self) -> tuple[str, bytes]:
         """Return (topic, body) of the next request: register first, then poll."""
         self._request_id += 1
         if not self._operation_id:
@@ -92,7 +92,7 @@ class Registration:
         self.status = reason
         return max(retry_after, 1) + backoff(self._refusals, chance, 5)
 
-    def _rejected(self, status: int, document: dict) -> float:
+    def _rejected(self, status: int, document: dict[str, object]) -> float:
         if status == 404 and self._operation_id:
             # the operation expired, not the enrollment: start over
             self._operation_id = ""
@@ -105,7 +105,7 @@ class Registration:
             code if isinstance(code, int) else status,
         )
 
-    def _accepted(self, document: dict) -> None:
+    def _accepted(self, document: dict[str, object]) -> None:
         state = document.get("registrationState")
         if not isinstance(state, dict):
             state = {}
@@ -132,7 +132,7 @@ class Registration:
         return _RETRY_AFTER
 
 
-def _compact(document: dict) -> bytes:
+def _compact(document: dict[str, object]) -> bytes:
     # CPython writes ", " and ": ", MicroPython too; the service's own vectors have no blanks
     try:
         return json.dumps(document, separators=(",", ":")).encode()
@@ -140,14 +140,14 @@ def _compact(document: dict) -> bytes:
         return json.dumps(document).encode()
 
 
-def _assignment(state: dict) -> Assignment:
+def _assignment(state: dict[str, object]) -> Assignment:
     hub, device_id = state.get("assignedHub"), state.get("deviceId")
     if not isinstance(hub, str) or not isinstance(device_id, str) or not hub or not device_id:
         raise Failure("dps-garbled", "assigned without a hub or a device ID")
     return Assignment(hub, device_id, _text(state.get("substatus")), state.get("payload"))
 
 
-def _parse(body: bytes) -> dict:
+def _parse(body: bytes) -> dict[str, object]:
     try:
         document = json.loads(body)
     except (ValueError, RuntimeError):  # RuntimeError: nested deeper than the interpreter goes
@@ -157,7 +157,7 @@ def _parse(body: bytes) -> dict:
     return document
 
 
-def _pair(field: str) -> tuple:
+def _pair(field: str) -> tuple[str, str]:
     name, _, value = field.partition("=")
     return name, value
 

@@ -34,14 +34,14 @@ def resource(hub: str, device_id: str) -> str:
 
 
 # devices/{device ID}/messages/events/{property bag}
-def telemetry_topic(device_id: str, properties: dict | None = None) -> str:
+def telemetry_topic(device_id: str, properties: dict[str, str | None] | None = None) -> str:
     """Return the topic for one telemetry message with these properties (see property_bag)."""
     return "devices/%s/messages/events/%s" % (device_id, property_bag(properties or {}))
 
 
 # {name}={value}&{name}={value}, both sides percent-encoded; None gives the bare name
-def property_bag(properties: dict) -> str:
-    """Return properties (str to str or None) as the service's property bag; their order is the dict's.
+def property_bag(properties: dict[str, str | None]) -> str:
+    """Return properties (str to str or None) as the service's property bag, in the dict's order.
 
     A name of SYSTEM_PROPERTIES becomes the service's own; routing on the body wants
     content_type "application/json" and content_encoding "utf-8".

@@ -104,7 +104,7 @@ def unpack(blob: bytes, mac: bytes) -> FactoryRecord:
     return FactoryRecord(mac, *_texts(blob[_HEAD_SIZE : size - 4]))
 
 
-def _texts(body: bytes) -> tuple:
+def _texts(body: bytes) -> tuple[str, str, bytes, bytes, str]:
     texts = []
     while body:
         texts.append(body[1 : 1 + body[0]])

@@ -16,10 +16,12 @@ class Led:
     def __init__(self):
         """Look up board.LED, a pin number or None."""
         try:
-            from board import LED
+            import board
+
+            pin = board.LED
         except ImportError:
-            LED = None
-        self._pin = None if LED is None else machine.Pin(LED, machine.Pin.OUT, value=0)
+            pin = None
+        self._pin = None if pin is None else machine.Pin(pin, machine.Pin.OUT, value=0)
 
     def blink(self, number: int, seconds: float, feed) -> None:
         """Blink number again and again for about seconds, or wait as long in the dark."""
@@ -29,14 +31,14 @@ class Led:
             if self._pin is None:
                 self._sleep(min(1000, limit), feed)
                 continue
-            self._digit(number // 10, _BETWEEN, feed)
-            self._digit(number % 10, _AFTER, feed)
+            self._digit(self._pin, number // 10, _BETWEEN, feed)
+            self._digit(self._pin, number % 10, _AFTER, feed)
 
-    def _digit(self, count, pause, feed) -> None:
+    def _digit(self, pin, count, pause, feed) -> None:
         for _ in range(count):
-            self._pin.value(1)
+            pin.value(1)
             time.sleep_ms(_ON)
-            self._pin.value(0)
+            pin.value(0)
             time.sleep_ms(_OFF)
         self._sleep(pause, feed)
 

@@ -64,17 +64,17 @@ class Client(simple.MQTTClient):
             self._stream.close()
             raise
 
-    def connect(self, clean_session=True):
+    def connect(self, clean_session=True, timeout=None):
         """Return whether the service kept a session. Raises Failure, or MQTTException(code)."""
         # the stock connect() makes a blocking socket without time-out: hand it ours instead
-        module, simple.socket = simple.socket, _Opened(self._stream)
+        module, simple.socket = simple.socket, _Opened(self._stream)  # type: ignore[attr-defined]
         try:
             self._stream.start(_LIMIT, "the TLS hand-shake and CONNACK")
             return super().connect(clean_session)
         except AssertionError:
             raise Failure("mqtt-garbled", "no CONNACK")
         finally:
-            simple.socket = module
+            simple.socket = module  # type: ignore[attr-defined]
 
     def subscribe(self, topic, qos=1):
         """Subscribe and wait for the SUBACK."""

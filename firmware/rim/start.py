@@ -26,10 +26,7 @@ def run() -> None:
     """Boot, and after every failure boot again. Returns never, but for Ctrl-C."""
     watchdog = machine.WDT(timeout=_WATCHDOG)
     life = Life(watchdog.feed)
-    if machine.reset_cause() == machine.WDT_RESET:
-        from rim.aftermath import tell
-
-        tell(Failure("watchdog"))
+    _tell_of_watchdog()
     try:
         while True:
             life.go()
@@ -38,6 +35,15 @@ def run() -> None:
         raise
     except MemoryError:  # not even the failure could be told
         machine.reset()
+
+
+def _tell_of_watchdog() -> None:
+    if machine.reset_cause() == machine.WDT_RESET:
+        from rim.aftermath import tell
+
+        tell(Failure("watchdog"))
+        del tell
+        forget()
 
 
 def chance() -> float:
@@ -90,7 +96,8 @@ class Life:
         )
         del prepare
         forget()
-        device = Device(*self._assignment, token, context, self._feed)
+        hub, device_id = self._assignment
+        device = Device(hub, device_id, token, context, self._feed)
         try:
             self._serve(device)
         finally:

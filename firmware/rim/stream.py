@@ -19,13 +19,19 @@ _BUFFER = 1024  # bytes; a CONNECT with two 128-character names and a SAS token 
 def open_stream(host: str, port: int, context, limit: int) -> "Stream":
     """Return a TCP stream to host, ready for the TLS hand-shake, which the first flush makes.
 
-    context: a tls.SSLContext with roots; limit: milliseconds for TCP and TLS together.
-    Raises Failure.
+    context: a tls.SSLContext with roots; host goes out as SNI and must be in the certificate.
+    limit: milliseconds for TCP, all of host's addresses together. Raises Failure.
     """
-    stream = Stream(limit)
-    raw = stream.dial(_addresses(host, port))
-    stream.wrap(raw, context, host)
-    return stream
+    raw = _dial(_addresses(host, port), Deadline(limit, "the TCP connection"))
+    try:
+        # 6, 1: TCP, NODELAY; packets are whole, waiting to fill a segment only costs 40 ms
+        raw.setsockopt(6, 1, 1)
+        # a hand-shake inside the constructor could not be bounded; so the first write makes it
+        encrypted = context.wrap_socket(raw, server_hostname=host, do_handshake_on_connect=False)
+    except OSError as error:
+        raw.close()
+        raise Failure("tls-failed", "no memory for it?", error.args[0])
+    return Stream(raw, encrypted)
 
 
 def _addresses(host: str, port: int) -> list:
@@ -35,74 +41,77 @@ def _addresses(host: str, port: int) -> list:
         raise Failure("name-unknown", host, error.args[0])
 
 
-class Stream:
-    """One connection. Not for two users at once."""
+def _dial(addresses: list, deadline: "Deadline"):
+    """Return a connected non-blocking socket to the first address that answers."""
+    failure = Failure("name-unknown", "it has no address")
+    for address in addresses:
+        raw = socket.socket(address[0], socket.SOCK_STREAM)
+        try:
+            _connect(raw, address[-1], deadline)
+            return raw
+        except OSError as error:
+            raw.close()
+            failure = Failure("unreachable", code=error.args[0])
+        except Failure:  # the time for all addresses is up
+            raw.close()
+            raise
+    raise failure
 
-    def __init__(self, limit: int):
-        """limit: milliseconds until the first deadline."""
-        self._raw = self._tls = None
-        self._poller = select.poll()
-        self._out = bytearray(_BUFFER)
-        self._filled = 0
-        self.last_read = time.ticks_ms()
-        self.start(limit, "the TCP connection")
+
+def _connect(raw, address, deadline: "Deadline") -> None:
+    raw.setblocking(False)
+    try:
+        raw.connect(address)
+    except OSError as error:
+        if error.args[0] != errno.EINPROGRESS:
+            raise
+    poller = select.poll()
+    poller.register(raw, select.POLLOUT)
+    while True:
+        for _, event in poller.poll(deadline.left()):
+            if event & (select.POLLERR | select.POLLHUP):
+                raw.read(1)  # raises what the connection met
+                raise OSError(errno.ECONNREFUSED)
+            return
+
+
+class Deadline:
+    """How long an operation may take, and what it is called when it took longer."""
+
+    def __init__(self, limit: int, what: str):
+        """limit: milliseconds from now."""
+        self.start(limit, what)
 
     def start(self, limit: int, what: str) -> None:
-        """Give the operation that begins now limit milliseconds; what names it in the failure."""
+        """Begin anew: limit milliseconds from now."""
         self._begun = time.ticks_ms()
         self._limit = limit
         self._what = what
 
-    def _left(self) -> int:
+    def left(self) -> int:
+        """Return the milliseconds left. Raises Failure no-answer when there are none."""
         left = self._limit - time.ticks_diff(time.ticks_ms(), self._begun)
         if left <= 0:
             raise Failure("no-answer", "waiting for " + self._what)
         return left
 
-    # ---- opening
 
-    def dial(self, addresses: list):
-        """Return a connected non-blocking socket to the first address that answers."""
-        for i, address in enumerate(addresses):
-            raw = socket.socket(address[0], socket.SOCK_STREAM)
-            try:
-                self._connect(raw, address[-1])
-                self._raw = raw
-                return raw
-            except (OSError, Failure) as error:
-                raw.close()
-                if i == len(addresses) - 1:
-                    if isinstance(error, Failure):
-                        raise
-                    raise Failure("unreachable", code=error.args[0])
-        raise Failure("name-unknown", "it has no address")
+class Stream(Deadline):
+    """One connection. Not for two users at once; start() gives each operation its limit."""
 
-    def _connect(self, raw, address) -> None:
-        raw.setblocking(False)
-        try:
-            raw.connect(address)
-        except OSError as error:
-            if error.args[0] != errno.EINPROGRESS:
-                raise
-        poller = select.poll()
-        poller.register(raw, select.POLLOUT)
-        while True:
-            for _, event in poller.poll(self._left()):
-                if event & (select.POLLERR | select.POLLHUP):
-                    raw.read(1)  # raises what the connection met
-                    raise OSError(errno.ECONNREFUSED)
-                return
-
-    def wrap(self, raw, context, host: str) -> None:
-        """Put TLS on a connected socket; host goes out as SNI and must be in the certificate."""
-        # 6, 1: TCP, NODELAY; packets are whole, waiting to fill a segment only costs 40 ms
-        raw.setsockopt(6, 1, 1)
+    def __init__(self, raw, encrypted):
+        """raw: a connected non-blocking socket; encrypted: TLS around it."""
+        super().__init__(0, "")
+        self._raw = raw
+        self._tls = encrypted
+        self._poller = select.poll()
         self._poller.register(raw, select.POLLIN)
-        # a hand-shake inside the constructor could not be bounded; so the first write makes it
-        self._tls = context.wrap_socket(raw, server_hostname=host, do_handshake_on_connect=False)
         self._tls_poller = select.poll()
-        self._tls_poller.register(self._tls, select.POLLIN)
-        self._what = "the TLS hand-shake"
+        self._tls_poller.register(encrypted, select.POLLIN)
+        self._out = bytearray(_BUFFER)
+        self._filled = 0
+        self.is_open = True
+        self.last_read = time.ticks_ms()
 
     # ---- the face umqtt.simple knows
 
@@ -144,20 +153,14 @@ class Stream:
         self.readinto(data, size)
         return data
 
-    @property
-    def is_open(self) -> bool:
-        """Tell whether nobody has closed this end."""
-        return self._tls is not None
-
     def close(self) -> None:
         """Close both layers; safe at any time."""
+        self.is_open = False
         for layer in (self._tls, self._raw):
-            if layer:
-                try:
-                    layer.close()
-                except OSError:  # it is gone already, which is what we want
-                    pass
-        self._tls = self._raw = None
+            try:
+                layer.close()
+            except OSError:  # it is gone already, which is what we want
+                pass
 
     # ---- bytes
 
@@ -182,7 +185,7 @@ class Stream:
     def _wait_writable(self) -> None:
         # the TLS object knows which direction its hand-shake waits for, the socket does not
         self._tls_poller.modify(self._tls, select.POLLOUT)
-        self._tls_poller.poll(min(self._left(), 50))
+        self._tls_poller.poll(min(self.left(), 50))
         self._tls_poller.modify(self._tls, select.POLLIN)
 
     def readinto(self, buffer, size: int) -> None:
@@ -208,7 +211,7 @@ class Stream:
     def _wait_readable(self) -> None:
         # TLS has nothing decrypted left when it says None: then the socket may be asked, and
         # ipoll() on a socket sleeps in the kernel and leaves no garbage
-        for _ in self._poller.ipoll(self._left()):
+        for _ in self._poller.ipoll(self.left()):
             pass
 
     def readable(self, wait: int) -> bool:

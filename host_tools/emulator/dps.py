@@ -16,13 +16,14 @@ from host_tools.emulator.dps_peer import DpsPeer
 from host_tools.emulator.enrollment import Enrollment, Enrollments
 from host_tools.emulator.events import Assigned, Event
 from host_tools.emulator.operations import Operations, guid
+from host_tools.emulator.peer import API_VERSION
 from host_tools.emulator.records import Identity, Registration
 from host_tools.emulator.store import Store
 from keystead import registration_id as registration_ids
 
 _POLICIES = ("", "registration")
 # {ID scope}/registrations/{registration ID}/api-version={date}[&ClientVersion={text}]
-_USERNAME = re.compile(r"([^/]*)/registrations/([^/]*)/api-version=(\d{4}-\d\d-\d\d[^&]*)(?:&.*)?")
+_USERNAME = re.compile(rf"([^/]+)/registrations/([^/]+)/api-version=({API_VERSION})(?:&.*)?")
 
 
 class Dps:

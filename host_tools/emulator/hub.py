@@ -12,12 +12,13 @@ from host_tools.emulator.access import AccessDenied, Reason, Resource, Token, ch
 from host_tools.emulator.connect import Connect
 from host_tools.emulator.events import Event
 from host_tools.emulator.hub_peer import HubPeer, is_telemetry
+from host_tools.emulator.peer import API_VERSION
 from host_tools.emulator.records import Identity
 from host_tools.emulator.store import Store
 from host_tools.emulator.twin import Twin
 
 # {hub host}/{device ID}/?api-version={date}[&DeviceClientType={text}...]; the oldest without the ?
-_USERNAME = re.compile(r"([^/]*)/([^/]*)/\??api-version=(\d{4}-\d\d-\d\d[^&]*)(?:&.*)?")
+_USERNAME = re.compile(rf"([^/]+)/([^/]+)/\??api-version=({API_VERSION})(?:&.*)?")
 
 
 class Hubs:

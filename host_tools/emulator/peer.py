@@ -9,6 +9,9 @@ from typing import NamedTuple
 
 from host_tools.emulator.packets import Publish
 
+# any date is taken, a preview's too: what differs between them is not served here
+API_VERSION = "[0-9]{4}-[0-9]{2}-[0-9]{2}(?:-[a-z]+)?"
+
 
 class Message(NamedTuple):
     """What a service sends to a device."""

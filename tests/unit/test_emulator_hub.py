@@ -1,0 +1,254 @@
+"""IoT Hub fed by hand: who gets in, by which names, and what each topic does."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from host_tools.emulator.access import AccessDenied, Reason
+from host_tools.emulator.connect import Connect, Will
+from host_tools.emulator.enrollment import KeyPair
+from host_tools.emulator.events import Telemetry
+from host_tools.emulator.hub import Hubs
+from host_tools.emulator.packets import Publish
+from host_tools.emulator.peer import Hangup
+from host_tools.emulator.records import Identity, Registration
+from host_tools.emulator.store import Store
+from keystead import hub as device
+from keystead.sas import sas_token
+
+NOW = 1_700_000_000.0
+HUB = "test-docs-hub.azure-devices.net"
+OTHER = "other-hub.azure-devices.net"
+KEYS = KeyPair(b"p" * 32, b"s" * 32)
+
+
+class Bench:
+    """Two hubs that also go by "bench.local:18883", one device on the first."""
+
+    def __init__(self, directory):
+        self.events = []
+        self.store = Store(directory)
+        self.hubs = Hubs([HUB, OTHER], self.store, self.events.append, "Bench.local:18883")
+        self.enroll(Identity(HUB, "dev-1", KEYS))
+
+    def enroll(self, identity, now=NOW):
+        name = f"{identity.device_id} at {identity.hub}"
+        record = Registration(name, identity.device_id, identity.hub, "", "", "", now, now)
+        self.store.assign(record, identity)
+
+    def connect(self, hub=HUB, name="dev-1", key=KEYS.primary, sr="", now=NOW, **changes):
+        token = sas_token(sr or device.resource(hub, name), key, int(NOW) + 3600)
+        connect = Connect(name, device.username(hub, name), token.encode())
+        return self.hubs.connect(replace(connect, **changes), now)
+
+    def why(self, **how):
+        with pytest.raises(AccessDenied) as denied:
+            self.connect(**how)
+        return denied.value.reason
+
+
+@pytest.fixture
+def bench(tmp_path):
+    bench = Bench(tmp_path)
+    yield bench
+    bench.store.close()
+
+
+def send(peer, topic, body=b"", **how):
+    return [
+        (answer.topic, answer.payload) for answer in peer.publish(Publish(topic, body, **how), NOW)
+    ]
+
+
+@pytest.mark.parametrize("key", list(KEYS))
+def test_either_key_opens_the_door(bench, key):
+    peer = bench.connect(key=key)
+    assert (peer.service, peer.device_id, peer.api_version) == (HUB, "dev-1", "2021-04-12")
+    assert peer.expiry == int(NOW) + 3600
+
+
+@pytest.mark.parametrize("name", [HUB, HUB.upper(), f"{HUB}:8883", "bench.local", "BENCH.local:1"])
+def test_the_hub_goes_by_its_name_and_by_its_alias_with_any_port(bench, name):
+    assert bench.connect(name).service == HUB
+
+
+def test_the_token_may_name_the_hub_otherwise_than_the_user_name(bench):
+    assert bench.connect(HUB, sr="bench.local/devices/dev-1")
+    assert bench.connect("bench.local", sr=f"{HUB}/devices/dev-1")
+
+
+@pytest.mark.parametrize(
+    "username",
+    [
+        f"{HUB}/dev-1/?api-version=2019-10-01&DeviceClientType=py-iothub%2F2.14.0%28a/b%29",
+        f"{HUB}/dev-1/api-version=2016-11-14",
+        f"{HUB}/dev-1/?api-version=2025-08-01-preview",
+    ],
+)
+def test_user_names_old_and_new_are_taken(bench, username):
+    assert bench.connect(username=username)
+
+
+@pytest.mark.parametrize(
+    "username", [None, "", HUB, f"{HUB}/dev-1", f"{HUB}/dev-1/?api-version=", f"{HUB}/dev-1/mod/?api-version=2021-04-12"]
+)  # fmt: skip
+def test_other_user_names_are_refused(bench, username):
+    assert bench.why(username=username) is Reason.BAD_USERNAME
+
+
+def test_the_reasons_at_the_door(bench):
+    assert bench.why(key=b"x" * 32) is Reason.WRONG_KEY
+    assert bench.why(now=NOW + 3600) is Reason.EXPIRED
+    assert bench.why(name="dev-2") is Reason.UNKNOWN_DEVICE
+    assert bench.why(name="DEV-1") is Reason.UNKNOWN_DEVICE
+    assert bench.why(hub=OTHER) is Reason.UNKNOWN_DEVICE
+    assert bench.why(hub="myhub.azure-devices.net") is Reason.UNKNOWN_HUB
+    assert bench.why(sr=f"{OTHER}/devices/dev-1") is Reason.WRONG_RESOURCE
+    assert bench.why(sr=f"{HUB}/devices/dev-2") is Reason.WRONG_RESOURCE
+    assert bench.why(client_id="dev-2") is Reason.BAD_CLIENT_ID
+    assert bench.why(password=None) is Reason.NO_TOKEN
+    assert bench.why(will=Will("devices/dev-2/messages/events/", b"")) is Reason.BAD_WILL
+
+
+def test_a_disabled_identity_is_refused(bench):
+    bench.enroll(Identity(HUB, "dev-1", KEYS, enabled=False))
+    assert bench.why() is Reason.DISABLED
+    assert bench.why(key=b"x" * 32) is Reason.WRONG_KEY
+
+
+def test_behind_an_alias_the_key_tells_the_hub(bench):
+    bench.enroll(Identity(OTHER, "dev-1", KeyPair(b"P" * 32, b"S" * 32)), NOW + 1)
+    assert bench.connect("bench.local").service == HUB
+    assert bench.connect("bench.local", key=b"S" * 32).service == OTHER
+
+
+def test_telemetry_becomes_an_event_with_its_properties(bench):
+    peer = bench.connect()
+    properties = {"content_type": "application/json", "alarm level": "high&low", "bare": None}
+    topic = device.telemetry_topic("dev-1", {**properties, "empty": ""})
+    assert send(peer, topic, b'{"t":21.5}') == []
+    (event,) = bench.events
+    assert (event.hub, event.device_id, event.body) == (HUB, "dev-1", b'{"t":21.5}')
+    assert event.properties == {
+        "$.ct": "application/json",
+        "alarm level": "high&low",
+        "bare": None,
+        "empty": "",
+    }
+
+
+@pytest.mark.parametrize(
+    "topic", ["devices/dev-1/messages/events", "devices/dev-1/messages/events/"]
+)
+def test_telemetry_needs_no_properties(bench, topic):
+    send(bench.connect(), topic, b"x")
+    assert bench.events == [Telemetry(NOW, HUB, "dev-1", b"x", "")]
+
+
+def test_a_retained_message_is_not_retained_but_marked(bench):
+    send(bench.connect(), "devices/dev-1/messages/events/a=b", retain=True)
+    assert bench.events[0].properties == {"a": "b", "mqtt-retain": "true"}
+
+
+def test_the_will_is_delivered_unless_the_device_said_goodbye(bench):
+    will = Will("devices/dev-1/messages/events/a=b", b"gone")
+    bench.connect(will=will).left(NOW, orderly=True)
+    assert bench.events == []
+    bench.connect(will=will).left(NOW, orderly=False)
+    assert bench.events[0].properties == {"a": "b", "iothub-MessageType": "Will"}
+
+
+def test_the_twin_is_answered_with_its_versions_even_unsubscribed(bench):
+    peer = bench.connect()
+    ((topic, body),) = send(peer, "$iothub/twin/GET/?$rid=7", b" ")
+    assert topic == "$iothub/twin/res/200/?$rid=7"
+    assert json.loads(body) == {"desired": {"$version": 1}, "reported": {"$version": 1}}
+
+
+def test_what_a_device_reports_is_in_its_twin(bench):
+    peer = bench.connect()
+    patch = "$iothub/twin/PATCH/properties/reported/?$rid="
+    assert send(peer, patch + "a", b'{"battery":60,"radio":{"rssi":-70,"band":2}}') == [
+        ("$iothub/twin/res/204/?$rid=a&$version=2", b"")
+    ]
+    send(peer, patch + "b", b'{"battery":null,"radio":{"rssi":-60}}')
+    ((_, body),) = send(bench.connect(), "$iothub/twin/GET/?$rid=")
+    assert json.loads(body)["reported"] == {"radio": {"rssi": -60, "band": 2}, "$version": 3}
+
+
+@pytest.mark.parametrize("body", [b"", b"7", b"{", b"\xff", b"[" * 100_000])
+def test_a_patch_that_is_no_object_gets_400(bench, body):
+    ((topic, error),) = send(
+        bench.connect(), "$iothub/twin/PATCH/properties/reported/?$rid=1", body
+    )
+    assert topic == "$iothub/twin/res/400/?$rid=1"
+    assert json.loads(error)["errorCode"] // 1000 == 400
+
+
+def test_a_twin_is_answered_with_the_granted_qos(bench):
+    peer = bench.connect()
+    peer.subscribe("$iothub/twin/res/#", 1)
+    (answer,) = peer.publish(Publish("$iothub/twin/GET/?$rid=1", b""), NOW)
+    assert answer.qos == 1
+
+
+def test_the_answer_to_a_method_is_taken(bench):
+    assert send(bench.connect(), "$iothub/methods/res/200/?$rid=1a", b"{}") == []
+
+
+@pytest.mark.parametrize(
+    "topic_filter",
+    [
+        "devices/dev-1/messages/devicebound/#",
+        "devices/+/messages/devicebound/#",
+        "$iothub/methods/POST/#",
+        "$iothub/twin/res/#",
+        "$iothub/twin/PATCH/properties/desired/#",
+    ],
+)
+def test_the_hubs_filters_are_granted_with_at_most_qos_1(bench, topic_filter):
+    peer = bench.connect()
+    assert [peer.subscribe(topic_filter, qos) for qos in (0, 1, 2)] == [0, 1, 1]
+    peer.unsubscribe(topic_filter)
+
+
+@pytest.mark.parametrize("topic_filter", ["#", "devices/dev-2/messages/devicebound/#", "a/b"])
+def test_another_filter_ends_the_connection(bench, topic_filter):
+    with pytest.raises(Hangup):
+        bench.connect().subscribe(topic_filter, 1)
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "devices/dev-2/messages/events/",
+        "devices/dev-1/messages/eventsandmore",
+        "devices/dev-1/messages/devicebound/",
+        "$iothub/twin/PUT/?$rid=1",
+        "$iothub/methods/res/abc/?$rid=1",
+        "hello",
+    ],
+)
+def test_another_topic_ends_the_connection(bench, topic):
+    with pytest.raises(Hangup):
+        send(bench.connect(), topic)
+    assert bench.events == []
+
+
+def test_subscriptions_are_kept_for_who_asks_for_it(bench):
+    first = bench.connect(clean=False)
+    assert not first.session_present
+    first.subscribe("$iothub/twin/res/#", 1)
+    second = bench.connect(clean=False)
+    assert second.session_present
+    (answer,) = second.publish(Publish("$iothub/twin/GET/?$rid=1", b""), NOW)
+    assert answer.qos == 1
+    assert not bench.connect(clean=True).session_present
+    assert not bench.connect(clean=False).session_present
+
+
+def test_who_is_refused_does_not_cost_a_device_its_subscriptions(bench):
+    bench.connect(clean=False).subscribe("$iothub/twin/res/#", 1)
+    assert bench.why(key=b"x" * 32, clean=True) is Reason.WRONG_KEY
+    assert bench.connect(clean=False).session_present
