@@ -56,7 +56,10 @@ _NEXT = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare nothing: the demo always tells the same story."""
+    """Declare the one thing that may vary."""
+    parser.add_argument(
+        "--heap", default="", help="the board's heap, e.g. 40k; default: an ESP32's, 64k"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -64,7 +67,7 @@ def run(args: argparse.Namespace) -> None:
     begun = time.monotonic()
     story = Story(Console(highlight=False, soft_wrap=True))
     with tempfile.TemporaryDirectory(prefix="keystead-") as folder:
-        asyncio.run(_act(story, Path(folder)))
+        asyncio.run(_act(story, Path(folder), args.heap))
     story.end(time.monotonic() - begun)
 
 
@@ -107,7 +110,7 @@ def _program() -> str:
     return os.path.relpath(sys.argv[0])
 
 
-async def _act(story: Story, folder: Path) -> None:
+async def _act(story: Story, folder: Path, heap: str) -> None:
     heard: Heard = asyncio.Queue()
     group = EnrollmentGroup(GROUP, hub=HUB, keys=KeyPair(keys.decode_key(GROUP_KEY, GROUP)))
     config = Config(id_scope=ID_SCOPE, assigning_replies=2, retry_after=1, groups=(group,))
@@ -118,21 +121,16 @@ async def _act(story: Story, folder: Path) -> None:
             story.fact("DPS", f"ID scope {ID_SCOPE}; tells a new device which hub is its own")
             story.fact("enrollment group", f"{GROUP}; lets in who has a key derived from its")
             story.fact("hub", HUB)
-            board = _make(story, folder, cloud.ca_der, listener.port)
+            board = _make(story, folder, heap, ("127.0.0.1", listener.port))
+            board.install({"bench": cloud.ca_der})
             await _watch(story, board, heard)
 
 
-def _make(story: Story, folder: Path, root: bytes, port: int) -> UnixBoard:
+def _make(story: Story, folder: Path, heap: str, place: tuple[str, int]) -> UnixBoard:
     record = _record(story)
     bits = 64 if micropython.stands_in(32) else 32
-    board = UnixBoard(
-        folder,
-        MAC,
-        bits=bits,
-        heap="64k" if bits == 32 else "128k",
-        hosts={"*": ("127.0.0.1", port)},
-    )
-    board.install({"bench": root})
+    heap = heap or ("64k" if bits == 32 else "128k")
+    board = UnixBoard(folder, MAC, bits=bits, heap=heap, hosts={"*": place})
     board.write_nvs("record", record.pack())
     story.chapter(3, f"The board: the firmware under {bits}-bit MicroPython, {board.heap} of heap")
     if bits == 64:
@@ -176,7 +174,9 @@ async def _tell(story: Story, heard: Heard) -> None:
     while received < _MESSAGES:
         what = await heard.get()
         if what is None:
-            raise CommandError("the board's process ended: " + (failure or "no reason given"))
+            if failure:
+                raise CommandError(f"the board reports failure {failure}")
+            raise CommandError("the board's process ended before it could say why")
         if isinstance(what, Event):
             story.heard("cloud", what.line().removeprefix(_NAME).strip(), "cyan")
             received += isinstance(what, Telemetry)

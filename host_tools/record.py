@@ -20,13 +20,13 @@ _SCRIPT = """\
 import binascii, esp32, machine
 record = binascii.a2b_base64("{record}")
 if machine.unique_id() != binascii.unhexlify("{mac}"):
-    raise SystemExit("this board has MAC " + binascii.hexlify(machine.unique_id()).decode())
+    raise RuntimeError("this board has MAC " + binascii.hexlify(machine.unique_id()).decode())
 nvs = esp32.NVS("keystead")
 nvs.set_blob("record", record)
 nvs.commit()
 written = bytearray(len(record))
 if nvs.get_blob("record", written) != len(record) or written != record:
-    raise SystemExit("NVS did not keep the record")
+    raise RuntimeError("NVS did not keep the record")
 print("factory record of {name} installed, " + str(len(record)) + " bytes")
 """
 

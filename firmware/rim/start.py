@@ -33,7 +33,8 @@ def run() -> None:
     except KeyboardInterrupt:
         machine.WDT(timeout=_AT_THE_REPL)
         raise
-    except MemoryError:  # not even the failure could be told
+    except MemoryError:  # in the telling of a failure; a text that is there already can be said
+        print("[   -   ] FAILURE 12 out-of-memory: no room to say more, the board resets")
         machine.reset()
 
 

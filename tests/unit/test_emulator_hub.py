@@ -91,8 +91,16 @@ def test_user_names_old_and_new_are_taken(bench, username):
 
 
 @pytest.mark.parametrize(
-    "username", [None, "", HUB, f"{HUB}/dev-1", f"{HUB}/dev-1/?api-version=", f"{HUB}/dev-1/mod/?api-version=2021-04-12"]
-)  # fmt: skip
+    "username",
+    [
+        None,
+        "",
+        HUB,
+        f"{HUB}/dev-1",
+        f"{HUB}/dev-1/?api-version=",
+        f"{HUB}/dev-1/module/?api-version=2021-04-12",
+    ],
+)
 def test_other_user_names_are_refused(bench, username):
     assert bench.why(username=username) is Reason.BAD_USERNAME
 

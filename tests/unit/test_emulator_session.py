@@ -39,15 +39,24 @@ TELEMETRY = "devices/dev-1/messages/events/"
 class Line:
     """A device's end of one session."""
 
-    def __init__(self, cloud, now=NOW):
+    def __init__(self, cloud, diary=None):
+        """diary: what happens on several lines, in order."""
+        self.diary = [] if diary is None else diary
         self.sent = bytearray()
-        self.hung_up = False
         self._framer = Framer()
-        self.session = Session(cloud, self.sent.extend, self._hang_up, now, "127.0.0.1:5")
+        self.session = Session(cloud, self._send, self._hang_up, NOW, "127.0.0.1:5")
+
+    def _send(self, data):
+        self.diary.append((self, "sent"))
+        self.sent += data
 
     def _hang_up(self):
         assert not self.hung_up, "once is enough"
-        self.hung_up = True
+        self.diary.append((self, "hung up"))
+
+    @property
+    def hung_up(self):
+        return (self, "hung up") in self.diary
 
     def say(self, *packets, now=NOW):
         """Send packets in one piece; return what comes back."""
@@ -230,13 +239,9 @@ def test_a_refused_connect_gets_its_code_and_the_end(bench, changes, code):
 
 def test_a_newer_connection_takes_over_and_the_older_one_goes_first(bench):
     older = bench.device()
-    newer = Line(bench.cloud)
-    order = []
-    older.session._hang_up = lambda: order.append("older hung up")
-    newer.session._send = lambda data: order.append("newer welcomed")
+    newer = Line(bench.cloud, older.diary)
     newer.say(bench.at_hub())
-    assert order == ["older hung up", "newer welcomed"]
-    assert older.session.closed
+    assert older.diary[1:] == [(older, "hung up"), (newer, "sent")]
     assert [type(event) for event in bench.events] == [Connected, Disconnected, Connected]
     newer.say(Publish(TELEMETRY, b"alive"))
     assert bench.events[-1].body == b"alive"
@@ -322,8 +327,8 @@ def test_a_large_connect_is_refused_before_it_is_read(bench):
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.binary(max_size=60), max_size=5), st.booleans())
-def test_no_bytes_bring_a_session_down(chunks, connected, cloud_of_all):
+@given(chunks=st.lists(st.binary(max_size=60), max_size=5), connected=st.booleans())
+def test_no_bytes_bring_a_session_down(cloud_of_all, chunks, connected):
     bench, live = cloud_of_all
     line = bench.device("dev-2") if connected else Line(bench.cloud)
     for chunk in chunks:

@@ -1,0 +1,99 @@
+"""`keystead cloud` as a process, through its command line, and what it says."""
+
+import asyncio
+import functools
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+HUB = "test-docs-hub.azure-devices.net"
+LIMIT = 30  # seconds for anything to happen
+
+
+def awaited(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    """Make a test of a coroutine function."""
+
+    @functools.wraps(test)
+    def run_it(*arguments: object, **named: object) -> None:
+        asyncio.run(test(*arguments, **named))
+
+    return run_it
+
+
+class CloudProcess:
+    """A running `keystead cloud --json`."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.said: list[str] = []
+        self.facts: dict = {}
+
+    async def event(self, name: str, **fields: object) -> dict:
+        """Wait for an event with this name and these fields; return it."""
+        async with asyncio.timeout(LIMIT):
+            while True:
+                event = await self._next()
+                if event["event"] == name and fields.items() <= event.items():
+                    return event
+
+    async def _next(self) -> dict:
+        line = (await self.process.stdout.readline()).decode()
+        assert line, f"the cloud ended; it had said:\n{''.join(self.said)}"
+        self.said.append(line)
+        return json.loads(line)
+
+    def stop(self, number: int) -> None:
+        """Send a signal."""
+        self.process.send_signal(number)
+
+    async def ended(self) -> int:
+        """Wait for the end; keep what was said; return the exit code."""
+        async with asyncio.timeout(LIMIT):
+            out, err = await self.process.communicate()
+        self.said.append(out.decode() + err.decode())
+        return self.process.returncode
+
+
+async def start(*arguments: object) -> asyncio.subprocess.Process:
+    """Start `keystead cloud` with these arguments; every word of it is to be seen."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-W",
+        "error",
+        "-m",
+        "host_tools",
+        "cloud",
+        *map(str, arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONDEVMODE": "1"},
+    )
+
+
+@asynccontextmanager
+async def running(*arguments: object) -> AsyncIterator[CloudProcess]:
+    """Run a cloud until the block ends; it must end cleanly and complain about nothing."""
+    cloud = CloudProcess(await start("--json", *arguments))
+    try:
+        cloud.facts = await cloud.event("listening")
+        yield cloud
+    except BaseException:
+        if cloud.process.returncode is None:
+            cloud.process.kill()
+        await cloud.process.wait()
+        raise
+    if cloud.process.returncode is None:
+        cloud.stop(15)
+    assert await cloud.ended() == 0, "".join(cloud.said)
+    assert "Error" not in cloud.said[-1], cloud.said[-1]
+    assert "Warning" not in cloud.said[-1], cloud.said[-1]
+
+
+async def run(*arguments: object) -> tuple[int, str, str]:
+    """Run a cloud that ends by itself; return exit code, stdout, stderr."""
+    process = await start(*arguments)
+    async with asyncio.timeout(LIMIT):
+        out, err = await process.communicate()
+    return process.returncode, out.decode(), err.decode()
