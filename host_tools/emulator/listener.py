@@ -121,11 +121,14 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """Note that the other side sends nothing more; the transport then closes itself."""
-        self._session.close("it closed the connection", time.time())
+        if self._tls.established:
+            self.close("it closed the connection")
+        else:
+            self.close("it gave up the TLS hand-shake: does it trust the CA?")
 
     def connection_lost(self, error: Exception | None) -> None:
         """Note that the connection is gone."""
-        self._session.close("the connection broke", time.time())
+        self.close("the connection broke")
         self._listener.remove(self)
 
     def pause_writing(self) -> None:

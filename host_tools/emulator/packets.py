@@ -1,7 +1,7 @@
 """Packets: what an MQTT 3.1.1 connection carries once it stands, both directions.
 
 Owns the packets' fields, to bytes and back, every "MUST" on the way checked. Doesn't own the
-stream (framing.py) nor CONNECT (connect.py). QoS 2 has no packets here: neither DPS nor IoT Hub
+stream (framing.py), CONNECT (connect.py) or SUBSCRIBE (subscribe.py). QoS 2 has no packets here: neither DPS nor IoT Hub
 speaks it.
 Source: MQTT 3.1.1, section 3.
 """
@@ -14,6 +14,7 @@ from host_tools.emulator import framing
 from host_tools.emulator.connect import Connack, Connect
 from host_tools.emulator.fields import Fields, text, uint16
 from host_tools.emulator.framing import ProtocolError, frame
+from host_tools.emulator.subscribe import Suback, Subscribe, Unsubscribe
 
 
 class Packet(Protocol):
@@ -97,76 +98,6 @@ class Unsuback(_Acknowledgement):
 
 
 @dataclass(frozen=True, slots=True)
-class Subscribe:
-    """Topic filters, each with the QoS that is asked for."""
-
-    packet_id: int
-    filters: tuple[tuple[str, int], ...]
-
-    # packet ID | filter, QoS; filter, QoS; ...
-    @classmethod
-    def parse(cls, first: int, body: bytes) -> Self:
-        """Return the packet in body."""
-        fields = Fields(body)
-        packet_id = fields.packet_id()
-        filters: list[tuple[str, int]] = []
-        while fields.more() or not filters:
-            filters.append((fields.topic_filter(), fields.qos()))
-        return cls(packet_id, tuple(filters))
-
-    def encode(self) -> bytes:
-        """Return the packet's bytes."""
-        filters = b"".join(text(name) + bytes((qos,)) for name, qos in self.filters)
-        return frame(framing.SUBSCRIBE, uint16(self.packet_id) + filters)
-
-
-@dataclass(frozen=True, slots=True)
-class Suback:
-    """One granted QoS (or 0x80, refused) for each filter, in order."""
-
-    packet_id: int
-    codes: tuple[int, ...]
-
-    # packet ID | code, code, ...
-    @classmethod
-    def parse(cls, first: int, body: bytes) -> Self:
-        """Return the packet in body."""
-        fields = Fields(body)
-        packet_id, codes = fields.packet_id(), tuple(fields.remaining())
-        if not codes or not set(codes) <= {0, 1, 2, 0x80}:
-            raise ProtocolError("SUBACK is malformed")
-        return cls(packet_id, codes)
-
-    def encode(self) -> bytes:
-        """Return the packet's bytes."""
-        return frame(framing.SUBACK, uint16(self.packet_id) + bytes(self.codes))
-
-
-@dataclass(frozen=True, slots=True)
-class Unsubscribe:
-    """Topic filters that are no longer wanted."""
-
-    packet_id: int
-    filters: tuple[str, ...]
-
-    # packet ID | filter, filter, ...
-    @classmethod
-    def parse(cls, first: int, body: bytes) -> Self:
-        """Return the packet in body."""
-        fields = Fields(body)
-        packet_id = fields.packet_id()
-        filters: list[str] = []
-        while fields.more() or not filters:
-            filters.append(fields.topic_filter())
-        return cls(packet_id, tuple(filters))
-
-    def encode(self) -> bytes:
-        """Return the packet's bytes."""
-        filters = b"".join(text(name) for name in self.filters)
-        return frame(framing.UNSUBSCRIBE, uint16(self.packet_id) + filters)
-
-
-@dataclass(frozen=True, slots=True)
 class _Bare:
     """A packet of two bytes."""
 
@@ -218,4 +149,5 @@ _PACKETS: dict[int, Callable[[int, bytes], Packet]] = {
 
 def parse(first: int, body: bytes) -> Packet:
     """Return the packet that Framer.feed() gave in two parts; raise ProtocolError."""
-    return _PACKETS[first if first & 0xF0 != framing.PUBLISH else framing.PUBLISH](first, body)
+    kind = framing.PUBLISH if first & 0xF0 == framing.PUBLISH else first
+    return _PACKETS[kind](first, body)

@@ -17,13 +17,11 @@ from host_tools.emulator.packets import (
     Pingresp,
     Puback,
     Publish,
-    Suback,
-    Subscribe,
     Unsuback,
-    Unsubscribe,
     parse,
 )
 from host_tools.emulator.peer import Hangup, Message, Peer
+from host_tools.emulator.subscribe import Suback, Subscribe, Unsubscribe
 
 PATIENCE = 30  # seconds from the connection to its CONNECT
 LONGEST_SILENCE = 1767  # seconds that a hub waits at most for a device with keep-alive

@@ -19,8 +19,8 @@ class TlsServer:
     """The server's end of one TLS connection."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
+        self.established = False  # the hand-shake is through
         self.ended = False  # the client said that nothing more comes
-        self._established = False
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
@@ -29,9 +29,9 @@ class TlsServer:
         """Take bytes from the network; return what they mean. Raises TlsError."""
         self._incoming.write(data)
         try:
-            if not self._established:
+            if not self.established:
                 self._tls.do_handshake()
-                self._established = True
+                self.established = True
             return self._read()
         except ssl.SSLWantReadError:
             return b""
@@ -41,12 +41,12 @@ class TlsServer:
     def _read(self) -> bytes:
         read = []
         try:
-            while self._incoming.pending:  # one record each; asking once too often costs a raise
+            # one record each; asking once too often costs a raise
+            while self._incoming.pending and not self.ended:
                 read.append(self._tls.read(_RECORD))
+                self.ended = not read[-1]
         except ssl.SSLWantReadError:
             pass  # the last record is not whole yet
-        except ssl.SSLZeroReturnError:
-            self.ended = True
         return b"".join(read)
 
     def send(self, data: bytes) -> None:
@@ -57,7 +57,7 @@ class TlsServer:
 
     def end(self) -> None:
         """Say that nothing more comes."""
-        if self._established:
+        if self.established:
             with suppress(ssl.SSLError):  # it would like to wait for the client to say so too
                 self._tls.unwrap()
 

@@ -3,7 +3,6 @@
 import asyncio
 import functools
 import json
-import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -68,7 +67,6 @@ async def start(*arguments: object) -> asyncio.subprocess.Process:
         *map(str, arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONDEVMODE": "1"},
     )
 
 

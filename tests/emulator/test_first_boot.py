@@ -18,7 +18,15 @@ from host_tools.keys import derive_device_key, encode_key
 from host_tools.virtual_board.unix_board import UnixBoard
 from keystead.record import FactoryRecord
 from tests.emulator.conftest import (
-    DEVICE_KEY, GROUP_KEY, ID_SCOPE, MAC, NAME, RECORD, MakeBoard, said, watch,
+    DEVICE_KEY,
+    GROUP_KEY,
+    ID_SCOPE,
+    MAC,
+    NAME,
+    RECORD,
+    MakeBoard,
+    said,
+    watch,
 )  # fmt: skip
 
 HUB = "test-docs-hub.azure-devices.net"

@@ -16,12 +16,10 @@ from host_tools.emulator.packets import (
     Pingresp,
     Puback,
     Publish,
-    Suback,
-    Subscribe,
     Unsuback,
-    Unsubscribe,
     parse,
 )
+from host_tools.emulator.subscribe import Suback, Subscribe, Unsubscribe
 from keystead import dps
 
 VECTORS = Path(__file__).parents[1] / "vectors"

@@ -18,13 +18,11 @@ from host_tools.emulator.packets import (
     Pingresp,
     Puback,
     Publish,
-    Suback,
-    Subscribe,
     Unsuback,
-    Unsubscribe,
     parse,
 )
 from host_tools.emulator.session import PATIENCE, Session
+from host_tools.emulator.subscribe import Suback, Subscribe, Unsubscribe
 from host_tools.keys import derive_device_key
 from keystead import dps, hub
 from keystead.sas import sas_token

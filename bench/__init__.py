@@ -1,0 +1,15 @@
+"""What `make bench` runs: what Keystead costs, beside the best there is.
+
+    __main__     the command line: which sections, table or JSON
+    figures      one row of the table; what a bar is
+    table        rows to a table for people, or to JSON
+    workshop     the firmware compiled as for a board, and MicroPython to run scripts with it
+    sizes, heap, tokens, publishing, wire, emulator   the sections, one module each
+    server       an MQTT server in a process of its own, that only answers
+    tap          a TCP proxy that counts TLS records
+    cloud        the emulator in a process of its own
+    load         fifty clients and more in one process
+    on_board/    what runs under MicroPython: prints one line of JSON each
+
+Figures are measured, printed and compared; no test asserts a time. How: docs/bench.md.
+"""

@@ -1,0 +1,1 @@
+"""What the bench runs under MicroPython: programs that print one line of JSON."""

@@ -1,0 +1,42 @@
+"""The two clients that are compared, connected: Keystead's, and the stock umqtt.simple.
+
+at: {"client": "ours" or "stock", "port", "ca": file, "name": in the certificate,
+     "client_id", "user", "password"}
+"""
+
+_KEEP_ALIVE = 240
+
+
+def connect(at):
+    """Return a client that has its CONNACK."""
+    return (_ours if at["client"] == "ours" else _stock)(at)
+
+
+def _ours(at):
+    import tls
+
+    from rim.mqtt import open_client
+
+    context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
+    context.verify_mode = tls.CERT_REQUIRED
+    with open(at["ca"], "rb") as file:
+        context.load_verify_locations(file.read())
+    client = open_client("%s:%d" % (at["name"], at["port"]), context, at["client_id"],
+                         at["user"], at["password"], _KEEP_ALIVE, _ignore)  # fmt: skip
+    client.enter(True, "hub-refused")
+    return client
+
+
+def _stock(at):
+    from umqtt.simple import MQTTClient
+
+    tls_settings = {"ca": at["ca"], "server_hostname": at["name"]}
+    client = MQTTClient(at["client_id"], "127.0.0.1", at["port"], at["user"], at["password"],
+                        _KEEP_ALIVE, ssl=True, ssl_params=tls_settings)  # fmt: skip
+    client.set_callback(_ignore)
+    client.connect()
+    return client
+
+
+def _ignore(topic, payload):
+    pass

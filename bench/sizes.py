@@ -1,0 +1,59 @@
+"""Sizes: bytes of .mpy, which is what the firmware takes of a board's flash."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from bench import boot
+from bench.figures import Bar, Figure, Row
+from bench.workshop import Workshop
+from host_tools.firmware import PACKAGES
+
+TITLE = ".mpy bytes"
+
+_ANCHOR = "iotc 9 252 B, mqtt_as 11 175 B"
+_BAR = Bar(14_000)
+_WORDS = "keystead.catalogue"
+_FACTORY = "keystead.registration_id"
+
+
+def rows(workshop: Workshop) -> list[Row]:
+    """Measure; the modules a connected board keeps are asked of a board that is connected."""
+    sizes = module_sizes(workshop.lib, PACKAGES)
+    stock = Figure(sum(module_sizes(workshop.lib, ["umqtt"]).values()), "B")
+    kept = boot.connected(workshop).modules
+    everything = set(sizes)
+    return [
+        Row("kept while connected", _sum(sizes, everything & kept), stock, note=_KEPT),
+        Row("all but the catalogue of failures", _sum(sizes, everything - {_WORDS}), stock,
+            anchor=_ANCHOR, bar=_BAR, note=_ALL),
+        Row("everything", _sum(sizes, everything), stock, anchor=_ANCHOR, bar=_BAR, note=_ALL),
+        Row(f"  of it {_WORDS}", _sum(sizes, {_WORDS})),
+        Row(f"  of it {_FACTORY}", _sum(sizes, {_FACTORY}), note=_UNUSED),
+    ]  # fmt: skip
+
+
+_KEPT = "the modules of keystead and rim in sys.modules when app.py runs; stock: its simple.mpy"
+_ALL = (
+    "design's bar is for the portable package and the rim; the anchors have no verification of"
+    " certificates (iotc), no DPS (mqtt_as), no back-off, renewal or catalogue"
+)
+_UNUSED = "the factory makes the name; no module of the board imports this one"
+
+
+def module_sizes(lib: Path, packages: Iterable[str]) -> dict[str, int]:
+    """Return module name to bytes for all compiled modules of packages in lib."""
+    return {
+        name(file.relative_to(lib)): file.stat().st_size
+        for package in packages
+        for file in sorted((lib / package).glob("*.mpy"))
+    }
+
+
+def name(path: Path) -> str:
+    """Return a compiled module's name, e.g. keystead.sas; a package's is its folder's."""
+    parts = path.with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _sum(sizes: dict[str, int], names: Iterable[str]) -> Figure:
+    return Figure(sum(sizes.get(name, 0) for name in names), "B")

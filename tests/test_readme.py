@@ -1,0 +1,168 @@
+"""The commands of the README and of the guides, run as a reader would, in order, in one shell.
+
+A block that begins with ```console holds commands behind "$ " and what they print. Numbers that
+differ from run to run (ports, times, sizes) may differ; all else must be as written. Commands
+that only end when told to (cloud, boot) are started, must print what is shown, and are ended.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FENCE = re.compile(r"^( *)```console\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
+# set up in a clone, or running this very test, these are tried by other means: see below
+ELSEWHERE = {"make demo", "make test"}
+
+
+@dataclass
+class Command:
+    words: str
+    output: list[str] = field(default_factory=list)
+
+
+def commands(page: str) -> list[Command]:
+    found: list[Command] = []
+    for indent, block in FENCE.findall((ROOT / page).read_text()):
+        for line in block.splitlines():
+            line = line.removeprefix(indent)
+            if line.startswith("$ "):
+                found.append(Command(line[2:]))
+            elif "<<END" in found[-1].words and not found[-1].words.endswith("\nEND"):
+                found[-1].words += "\n" + line
+            else:
+                found[-1].output.append(line)
+    return found
+
+
+def loose(text: str) -> str:
+    """Numbers that differ from run to run, as #."""
+    text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "#", text)
+    text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:#", text)
+    return re.sub(r"\[ *\d+\.\d+\]|in \d+\.\d s|\b\d{4,}\b(?=[,} ]|$)", "#", text).rstrip()
+
+
+class Shell:
+    """A reader's shell in a folder of its own, with what earlier commands exported."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / ".venv").symlink_to(ROOT / ".venv")
+        self.environment = {"HOME": str(folder), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+        self.environment["PATH"] = f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}"
+
+    def run(self, words: str) -> str:
+        """Run one command to its end; return what it prints on both streams."""
+        if exported := re.fullmatch(r"export (\w+)=(.*)", words):
+            name, value = exported.groups()
+            if name != "PATH":
+                self.environment[name] = value
+            return ""
+        result = subprocess.run(
+            ["bash", "-c", words], cwd=self.folder, env=self.environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, check=False,
+        )  # fmt: skip
+        return result.stdout
+
+    @contextmanager
+    def started(self, words: str) -> Iterator["subprocess.Popen[str]"]:
+        """Start a command that does not end by itself; end it."""
+        with subprocess.Popen(
+            ["bash", "-c", "exec " + words], cwd=self.folder, env=self.environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        ) as process:  # fmt: skip
+            try:
+                yield process
+            finally:
+                process.terminate()
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path)
+
+
+def until(process: "subprocess.Popen[str]", wanted: str) -> list[str]:
+    """Read a process's lines up to one that holds wanted."""
+    assert process.stdout is not None
+    lines: list[str] = []
+    for line in process.stdout:
+        lines.append(line.rstrip("\n"))
+        if wanted in line:
+            return lines
+    raise AssertionError(f"{wanted!r} not printed:\n" + "\n".join(lines))
+
+
+def test_the_first_command_stands_above_line_15() -> None:
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert next(i for i, line in enumerate(lines, 1) if line.startswith("$ ")) <= 15
+
+
+def test_the_readmes_demo_prints_what_is_shown(shell: Shell) -> None:
+    [demo] = [one for one in commands("README.md") if one.words == "make demo"]
+    printed = loose(shell.run("keystead demo")).splitlines()
+    shown = [loose(line) for line in demo.output]
+    # both ends talk at once: the order of their lines may differ, the lines may not
+    assert sorted(set(shown) - set(printed)) == []
+
+
+def test_the_readmes_commands_print_what_is_shown(shell: Shell) -> None:
+    ran = 0
+    for command in commands("README.md"):
+        first = command.words.split()[:2]
+        if command.words in ELSEWHERE or first in (["keystead", "cloud"], ["keystead", "boot"]):
+            continue
+        assert shell.run(command.words).splitlines() == command.output
+        ran += 1
+    assert ran >= 6
+    assert (shell.folder / "cloud.toml").is_file()
+
+
+@pytest.mark.xdist_group("port8883")
+def test_the_readmes_cloud_and_board_find_each_other(shell: Shell) -> None:
+    page = commands("README.md")
+    for command in page:
+        if command.words.startswith(("export", "cat")):
+            shell.run(command.words)
+    [cloud] = [one for one in page if one.words.startswith("keystead cloud")]
+    bench, own = [one for one in page if one.words.startswith("keystead boot")]
+    with shell.started(cloud.words) as served:
+        assert until(served, "listening on")[-1:] == cloud.output
+        with shell.started(bench.words) as board:
+            lines = until(board, "hub: connected")
+        assert [loose(lines[0])] == [loose(line) for line in bench.output]
+        # the command for one's own DPS is the same, but for where the names lead
+        with shell.started(own.words + " --cloud 127.0.0.1:8883 --ca ca.pem") as board:
+            until(board, "hub: connected")
+        served.send_signal(signal.SIGINT)
+        assert served.wait(10) == 0
+
+
+def test_the_guide_to_boards_prints_what_is_shown(shell: Shell) -> None:
+    for command in commands("docs/boards.md"):
+        printed = shell.run(command.words).splitlines()
+        assert [loose(line) for line in printed] == [loose(line) for line in command.output]
+    assert (shell.folder / "build" / "flash" / "config.json").is_file()
+    assert (shell.folder / "build" / "flash" / "main.py").is_file()
+
+
+@pytest.mark.parametrize("page", [*sorted(ROOT.glob("docs/*.md")), ROOT / "README.md"])
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_make_targets_the_readme_names_exist() -> None:
+    assert shutil.which("make")
+    targets = set(re.findall(r"`?make (\w+)", (ROOT / "README.md").read_text()))
+    known = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert targets
+    assert targets <= known
