@@ -9,11 +9,10 @@ gets a 64 KiB heap, as on an ESP32. Ends with Ctrl-C; with --once at the first f
 """
 
 import argparse
-import asyncio
 import tempfile
 from pathlib import Path
 
-from host_tools import identity, roots
+from host_tools import identity, roots, signals
 from host_tools.errors import CommandError
 from host_tools.virtual_board.unix_board import UnixBoard
 
@@ -45,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         board = UnixBoard(Path(folder), record.mac, bits=args.bits, heap=args.heap, hosts=hosts)
         board.install(roots.from_file(args.ca) if args.ca else roots.azure(), args.app)
         board.write_nvs("record", record.pack())
-        return asyncio.run(_watch(board, args.once))
+        return signals.run(_watch(board, args.once))
 
 
 def _place(text: str) -> tuple[str, int]:

@@ -6,13 +6,13 @@ A verb is a module with a docstring (its help), add_arguments(parser) and run(ar
 import argparse
 import importlib
 import os
-import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType, ModuleType
+from types import ModuleType
 
 import keystead
 from host_tools.errors import CommandError
+from host_tools.signals import end_cleanly_on_sigterm
 
 # verb -> (module under host_tools, one line of help); imported only when used or asked for help
 VERBS = {
@@ -31,7 +31,7 @@ _EXIT = """exit codes: 0 done, 1 it can not be done (one line on stderr says why
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; return the exit code."""
-    signal.signal(signal.SIGTERM, _terminated)
+    end_cleanly_on_sigterm()
     words = list(sys.argv[1:] if arguments is None else arguments)
     parser, verb = _parser(words)
     args = parser.parse_args(words)
@@ -50,11 +50,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `keystead ... | head`: the reader has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-
-
-def _terminated(number: int, frame: FrameType | None) -> None:
-    # an exception, so that boards are powered off and their folders removed on the way out
-    raise SystemExit(128 + number)
 
 
 def _parser(words: Sequence[str]) -> tuple[argparse.ArgumentParser, ModuleType | None]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from host_tools import keys
+from host_tools import keys, signals
 from host_tools.emulator.cloud import Cloud
 from host_tools.emulator.config import Config
 from host_tools.emulator.enrollment import EnrollmentGroup, KeyPair
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> None:
     begun = time.monotonic()
     story = Story(Console(highlight=False, soft_wrap=True))
     with tempfile.TemporaryDirectory(prefix="keystead-") as folder:
-        asyncio.run(_act(story, Path(folder), args.heap))
+        signals.run(_act(story, Path(folder), args.heap))
     story.end(time.monotonic() - begun)
 
 

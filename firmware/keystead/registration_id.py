@@ -5,6 +5,8 @@ Sources: "How to provision legacy devices using symmetric keys" (the seed rule: 
 alphanumerics and dashes) and "DPS terminology" (the service's newer, wider rule).
 """
 
+import binascii
+
 LONGEST = 128  # characters, both rules
 TEMPLATE = "sn-{serial}-mac-{mac}"
 
@@ -63,12 +65,11 @@ def parse_mac(text: str) -> bytes:
 
     Raises ValueError.
     """
-    digits = text.replace(":", "").replace("-", "")
     try:
-        mac = bytes(int(digits[i : i + 2], 16) for i in range(0, len(digits), 2))
+        mac = binascii.unhexlify(text.replace(":", "").replace("-", ""))
     except ValueError:
         mac = b""
-    if len(digits) != 12 or len(mac) != 6:
+    if len(mac) != 6:
         raise ValueError("MAC %r: write six bytes in hex, e.g. a1:b2:c3:d4:e5:f6" % text)
     return mac
 

@@ -113,33 +113,35 @@ class DpsPeer(Peer):
         enrollment = self._admitted(now)
         _check_body(body, self.device_id)
         operation = self._dps.operations.begin(self.device_id, now)
-        if not enrollment.enabled:
-            self._tell_refused(Reason.DISABLED, "status disabled", now)
-            etag = dps_bodies.etag(guid(self._dps.random))
-            return 200, dps_bodies.disabled(operation.operation_id, self.device_id, etag, now)
         self._dps.tell(Registering(now, self.device_id, enrollment.label))
-        if operation.replies_left:
-            operation.replies_left -= 1
-            return 202, dps_bodies.assigning(operation.operation_id)
-        return self._assigned(operation, enrollment, now)
+        waiting = dps_bodies.assigning(operation.operation_id)
+        return self._progress(operation, enrollment, waiting, now)
 
     def _poll(self, operation_id: str, now: float) -> tuple[int, bytes]:
         enrollment = self._admitted(now)
         operation = self._dps.operations.find(operation_id, self.device_id, now)
         if operation is None:
             raise ServiceError(404202, "Operation not found.")
+        waiting = dps_bodies.still_assigning(operation_id, self.device_id)
+        return self._progress(operation, enrollment, waiting, now)
+
+    def _progress(
+        self, operation: Operation, enrollment: Enrollment, waiting: bytes, now: float
+    ) -> tuple[int, bytes]:
+        if not enrollment.enabled:
+            return self._disabled(operation, now)
         if operation.replies_left:
             operation.replies_left -= 1
-            return 202, dps_bodies.still_assigning(operation_id, self.device_id)
-        return self._assigned(operation, enrollment, now)
-
-    def _assigned(
-        self, operation: Operation, enrollment: Enrollment, now: float
-    ) -> tuple[int, bytes]:
+            return 202, waiting
         if operation.outcome is None:
             operation.outcome = self._dps.assign(self.device_id, enrollment, now)
         hub = self._dps.name_to_dial(operation.outcome.hub)
         return 200, dps_bodies.assigned(operation.operation_id, operation.outcome, hub)
+
+    def _disabled(self, operation: Operation, now: float) -> tuple[int, bytes]:
+        self._tell_refused(Reason.DISABLED, "status disabled", now)
+        etag = dps_bodies.etag(guid(self._dps.random))
+        return 200, dps_bodies.disabled(operation.operation_id, self.device_id, etag, now)
 
     def _admitted(self, now: float) -> Enrollment:
         if self._enrollment:

@@ -1,8 +1,8 @@
 """Packets: what an MQTT 3.1.1 connection carries once it stands, both directions.
 
-Owns the packets' fields, to bytes and back, every "MUST" on the way checked. Doesn't own the
-stream (framing.py), CONNECT (connect.py) or SUBSCRIBE (subscribe.py). QoS 2 has no packets here: neither DPS nor IoT Hub
-speaks it.
+Owns the packets' fields, to bytes and back, every "MUST" on the way checked, and the table of all
+packets. Doesn't own the stream (framing.py), CONNECT (connect.py) or SUBSCRIBE (subscribe.py).
+QoS 2 has no packets here: neither DPS nor IoT Hub speaks it.
 Source: MQTT 3.1.1, section 3.
 """
 

@@ -39,7 +39,9 @@ class CloudProcess:
 
     async def _next(self) -> dict:
         line = (await self.process.stdout.readline()).decode()
-        assert line, f"the cloud ended; it had said:\n{''.join(self.said)}"
+        if not line:
+            complaint = (await self.process.stderr.read()).decode()
+            raise AssertionError(f"the cloud ended; it had said:\n{''.join(self.said)}{complaint}")
         self.said.append(line)
         return json.loads(line)
 

@@ -26,6 +26,7 @@ for text in (
     "A1B2C3D4E5F6",
     "a1-b2",
     "a1:b2:c3:d4:e5:fg",
+    "+a+b+c+d+e+f",
     "",
     "a1:b2:c3:d4:e5:f6:07",
 ):

@@ -285,6 +285,9 @@ def test_a_disabled_enrollment_ends_with_status_disabled(make_bench):
     assert topic == "$dps/registrations/res/200/?$rid=1"
     assert body["status"] == body["registrationState"]["status"] == "disabled"
     assert "assignedHub" not in body["registrationState"]
+    for rid in (2, 3, 4):
+        again = ask(peer, POLL.format(rid, body["operationId"]))[1]
+        assert again["status"] == "disabled", "no poll gets round it"
     with pytest.raises(Failure, match="dps-disabled"):
         pump(device.Registration("dev-1"), peer)
     assert bench.events[-1].reason is Reason.DISABLED
