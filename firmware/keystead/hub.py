@@ -4,7 +4,7 @@ Owns user name, resource and telemetry topic. Doesn't own the connection.
 Source: "Communicate with an IoT hub using the MQTT protocol".
 """
 
-from keystead.sas import quote
+from keystead.percent import quote
 
 API_VERSION = "2021-04-12"
 

@@ -18,7 +18,7 @@ from rim.log import log
 _WATCHDOG = 120_000  # milliseconds; the longest wait without a feed() is about 60 s
 _AT_THE_REPL = 3_600_000  # milliseconds left to somebody who pressed Ctrl-C
 # stays in the heap while the board is connected; all else is loaded when a boot needs it
-_KEPT = ("keystead", "keystead.failure", "keystead.hub", "keystead.sas",
+_KEPT = ("keystead", "keystead.failure", "keystead.hub", "keystead.percent",
          "rim", "rim.start", "rim.device", "rim.log", "rim.mqtt", "rim.stream")  # fmt: skip
 
 

@@ -1,14 +1,39 @@
 """`keystead cloud` as a process, through its command line, and what it says."""
 
 import asyncio
+import fcntl
 import functools
 import json
+import os
+import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import pytest
 
 HUB = "test-docs-hub.azure-devices.net"
 LIMIT = 30  # seconds for anything to happen
+
+
+@contextmanager
+def port_8883() -> Iterator[None]:
+    """Hold the one port that SDKs dial; tests in other processes wait, or skip if it is taken.
+
+    A lock, as pytest 9.2 ignores the groups of pytest-xdist 3.8 (how a test is renamed changed).
+    """
+    path = Path(tempfile.gettempdir(), f"keystead-port-8883-{os.getuid()}.lock")
+    with path.open("w") as lock, socket.socket() as probe:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", 8883))
+        except OSError:
+            pytest.skip("port 8883 on 127.0.0.1 is in use, and the SDK dials no other")
+        probe.close()
+        yield
 
 
 def awaited(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:

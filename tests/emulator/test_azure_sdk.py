@@ -5,15 +5,15 @@ The SDK dials port 8883 and no other, so these tests need it, and run one at a t
 
 import asyncio
 import json
-import socket
 import sys
+from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 
 from host_tools.keys import derive_device_key, encode_key
-from tests.emulator.cloud_fixtures import HUB, LIMIT, CloudProcess, awaited, running
+from tests.emulator.cloud_fixtures import HUB, LIMIT, CloudProcess, awaited, port_8883, running
 
 GROUP_KEY = bytes(range(64))
 OWN_KEY = bytes(range(32))
@@ -50,13 +50,9 @@ pytestmark = pytest.mark.xdist_group("port8883")
 
 
 @pytest.fixture(autouse=True)
-def _port() -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", 8883))
-        except OSError:
-            pytest.skip("port 8883 on 127.0.0.1 is in use, and the SDK dials no other")
+def _port() -> Iterator[None]:
+    with port_8883():
+        yield
 
 
 def a_cloud(

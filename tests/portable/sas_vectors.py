@@ -2,7 +2,7 @@
 import binascii
 import json
 
-from keystead import sas
+from keystead import percent, sas
 
 with open("tests/vectors/sas.json") as file:
     vectors = json.load(file)
@@ -36,4 +36,4 @@ for text in (
     "\u65e5\u672c",
     "\n\x00",
 ):
-    print("quote", sas.quote(text))
+    print("quote", percent.quote(text))

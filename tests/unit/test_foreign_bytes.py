@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from keystead import dps, hub, sas
+from keystead import dps, hub, percent, sas
 from keystead.catalogue import entry
 from keystead.failure import Failure
 from keystead.record import FactoryRecord, unpack
@@ -95,7 +95,7 @@ def test_any_document_is_an_answer_or_a_named_failure(
 
 @given(st.text())
 def test_any_text_is_quoted_as_rfc_3986_asks(text: str) -> None:
-    assert sas.quote(text) == quote(text, safe="")
+    assert percent.quote(text) == quote(text, safe="")
 
 
 @given(st.dictionaries(st.text(min_size=1), st.none() | st.text(), max_size=5))
