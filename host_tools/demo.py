@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from host_tools import keys, signals
@@ -49,9 +50,9 @@ _MESSAGES = 2  # the demo is over when the hub has so many
 _LIMIT = 25  # seconds
 
 _NEXT = (
-    ("{keystead} cloud", "a cloud that stays, for boards and for Azure's SDKs"),
-    ("{keystead} derive-key --help", "device keys for your own enrollment group"),
-    ("{keystead} boot --help", "the same firmware at your own DPS instance"),
+    ("{keystead} cloud", "a cloud that stays, for boards and SDKs"),
+    ("{keystead} derive-key --help", "device keys for your own group"),
+    ("{keystead} boot --help", "this firmware at your own DPS"),
 )
 
 
@@ -65,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Tell the story. CommandError carries the board's numbered reason if it fails."""
     begun = time.monotonic()
-    story = Story(Console(highlight=False, soft_wrap=True))
+    story = Story(Console(highlight=False, soft_wrap=not sys.stdout.isatty()))
     with tempfile.TemporaryDirectory(prefix="keystead-") as folder:
         signals.run(_act(story, Path(folder), args.heap))
     story.end(time.monotonic() - begun)
@@ -84,11 +85,21 @@ class Story:
 
     def fact(self, name: str, value: str) -> None:
         """Tell one fact."""
-        self._console.print(Text(f"   {name:<17}", style="dim") + Text(value))
+        self._row(Text(f"   {name:<17}", style="dim"), value)
 
     def heard(self, who: str, line: str, style: str) -> None:
         """Tell what one end said."""
-        self._console.print(Text(f"   {who:<6}| ", style=style) + Text(line))
+        self._row(Text(f"   {who:<6}| ", style=style), line)
+
+    def _row(self, label: Text, text: str) -> None:
+        if not self._console.is_terminal:  # a pipe has no width to fold at
+            self._console.print(label + Text(text))
+            return
+        row = Table.grid()
+        row.add_column(no_wrap=True)
+        row.add_column(overflow="fold")
+        row.add_row(label, Text(text))
+        self._console.print(row)
 
     def end(self, seconds: float) -> None:
         """Tell that all went well, and where to go from here."""
@@ -100,7 +111,7 @@ class Story:
         commands = [(words.format(keystead=_program()), why) for words, why in _NEXT]
         width = max(len(words) for words, _ in commands) + 2
         for words, why in commands:
-            self._console.print(Text(f"  {words:<{width}}", style="bold") + Text(why))
+            self._row(Text(f"  {words:<{width}}", style="bold"), why)
 
 
 def _program() -> str:
@@ -118,7 +129,7 @@ async def _act(story: Story, folder: Path, heap: str) -> None:
         async with serve(cloud, "127.0.0.1", 0) as listener:
             story.chapter(1, "The cloud: an emulator of Azure DPS and IoT Hub")
             story.fact("address", f"127.0.0.1:{listener.port}, TLS with a throw-away root")
-            story.fact("DPS", f"ID scope {ID_SCOPE}; tells a new device which hub is its own")
+            story.fact("DPS", f"ID scope {ID_SCOPE}; tells a device which hub is its own")
             story.fact("enrollment group", f"{GROUP}; lets in who has a key derived from its")
             story.fact("hub", HUB)
             board = _make(story, folder, heap, ("127.0.0.1", listener.port))
@@ -145,7 +156,7 @@ def _record(story: Story) -> FactoryRecord:
     story.fact("device key", keys.encode_key(key))
     if keys.encode_key(key) != DEVICE_KEY:
         raise CommandError("the derived device key is not the one in Microsoft's article")
-    story.fact("", "the same as in Microsoft's article; the group's key stays in the factory")
+    story.fact("", "as in Microsoft's article; the group's key stays here")
     return FactoryRecord(MAC, ID_SCOPE, _NAME, key)
 
 

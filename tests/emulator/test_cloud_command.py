@@ -58,7 +58,10 @@ class Client:
     async def next(self):
         async with asyncio.timeout(LIMIT):
             while not self._packets:
-                data = await self._reader.read(65536)
+                try:
+                    data = await self._reader.read(65536)
+                except ConnectionError:
+                    data = b""
                 if not data:
                     return None
                 self._packets += [parse(*packet) for packet in self._framer.feed(data)]
