@@ -18,7 +18,7 @@ demo: setup ## the whole story on this machine: key, cloud, boot, telemetry
 	@$(BIN)/keystead demo
 
 test: setup ## all tests that need no hardware
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2
 
 check: setup-check lint types types-firmware test ## format, lint, types and tests
 

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.emulator.cloud_fixtures import port_8883
+
 ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r"^( *)```console\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 # set up in a clone, or running this very test, these are tried by other means: see below
@@ -126,7 +128,6 @@ def test_the_readmes_commands_print_what_is_shown(shell: Shell) -> None:
     assert (shell.folder / "cloud.toml").is_file()
 
 
-@pytest.mark.xdist_group("port8883")
 def test_the_readmes_cloud_and_board_find_each_other(shell: Shell) -> None:
     page = commands("README.md")
     for command in page:
@@ -134,7 +135,7 @@ def test_the_readmes_cloud_and_board_find_each_other(shell: Shell) -> None:
             shell.run(command.words)
     [cloud] = [one for one in page if one.words.startswith("keystead cloud")]
     bench, own = [one for one in page if one.words.startswith("keystead boot")]
-    with shell.started(cloud.words) as served:
+    with port_8883(), shell.started(cloud.words) as served:
         assert until(served, "listening on")[-1:] == cloud.output
         with shell.started(bench.words) as board:
             lines = until(board, "hub: connected")

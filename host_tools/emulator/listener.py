@@ -20,7 +20,7 @@ from host_tools.errors import CommandError
 HOST, PORT = "127.0.0.1", 8883
 _BACKLOG = 1024  # a fleet that lost power together comes back together
 _SWEEP = 0.25  # seconds between two looks at all deadlines
-_GRACE = 2  # seconds for the last bytes of a connection that is being closed
+_GRACE = 1  # second for a device to close its half after we closed ours
 
 
 @asynccontextmanager
@@ -161,7 +161,12 @@ class Connection(asyncio.Protocol):
         self._tls.end()
         self._flush()
         self._forced = time.time() + _GRACE
-        self._transport.close()
+        try:
+            # only our half: closing both under bytes on their way would reset the connection,
+            # and the device might never read why
+            self._transport.write_eof()
+        except OSError:
+            self._transport.abort()
 
     def _flush(self) -> None:
         data = self._tls.take()

@@ -80,6 +80,8 @@ class Session:
 
     def receive(self, data: bytes, now: float) -> None:
         """Take bytes from the device, in chunks of any size."""
+        if self.closed:
+            return
         if self._peer:  # who has not said CONNECT gains no time by bytes
             self._heard = now
         try:

@@ -1,8 +1,7 @@
 """TLS of one connection, without a socket: bytes in, bytes out, on either side of it.
 
 Owns the record layer's state. Doesn't own the certificates (certificates.py) nor when bytes go
-(listener.py). asyncio's own TLS would do, but tells nobody why a hand-shake failed, and costs
-more than the publish it carries.
+(listener.py). asyncio's own TLS would do, but tells nobody why a hand-shake failed.
 """
 
 import ssl

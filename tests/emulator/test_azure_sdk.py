@@ -46,8 +46,6 @@ primary_key = "{encode_key(GROUP_KEY)}"
 hub = "{HUB}"
 """
 
-pytestmark = pytest.mark.xdist_group("port8883")
-
 
 @pytest.fixture(autouse=True)
 def _port() -> Iterator[None]:

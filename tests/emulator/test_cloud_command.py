@@ -292,6 +292,8 @@ async def test_it_ends_when_nobody_reads_any_more(tmp_path, config):
     ca = tmp_path / "ca.pem"
     process = await start("--config", config, "--port", 0, "--ca-out", ca)
     port = int((await process.stdout.readline()).rpartition(b":")[2])
+    while b"--show-keys" not in await process.stdout.readline():
+        pass
     process._transport.get_pipe_transport(1).close()
     async with Client(port, ca) as client:
         await client.ask(at_dps())
