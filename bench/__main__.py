@@ -4,7 +4,7 @@
   .venv/bin/python -m bench wire publishing
   .venv/bin/python -m bench --json > figures.json
 
-Takes about three minutes on two cores. A bar that is not met is said so and fails nothing.
+Takes under a minute on two cores. A bar that is not met is said so and fails nothing.
 How each figure is measured: docs/bench.md.
 """
 

@@ -97,9 +97,7 @@ async def succeeds(heard: "asyncio.Queue[Event | str | None]") -> bool:
     return False
 
 
-async def _listen(
-    console: AsyncIterator[str], heard: "asyncio.Queue[Event | str | None]"
-) -> None:
+async def _listen(console: AsyncIterator[str], heard: "asyncio.Queue[Event | str | None]") -> None:
     async for line in console:
         heard.put_nowait(line or " ")
     heard.put_nowait(None)

@@ -3,6 +3,7 @@
 Owns the values and how a number is written. Doesn't own where they come from.
 """
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -71,9 +72,12 @@ def quickest(seconds: Sequence[float], times: float, unit: str) -> Figure:
     return Figure(min(seconds) * times, unit, max(seconds) * times)
 
 
-def fastest(seconds: Sequence[float], count: int) -> Figure:
-    """Return the highest rate of several runs of count each, with the lowest as its spread."""
-    return Figure(count / min(seconds), "/s", count / max(seconds))
+def usual_rate(seconds: Sequence[float], count: int) -> Figure:
+    """Return the median rate of several runs of count each, with the lowest as its spread.
+
+    Not the best: a rate that depends on the scheduler would meet its bar by luck.
+    """
+    return Figure(count / statistics.median(seconds), "/s", count / max(seconds))
 
 
 def digits(number: float) -> str:

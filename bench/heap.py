@@ -1,7 +1,7 @@
 """Heap: what the firmware keeps of a 32-bit board's, and the least it can boot in."""
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 from bench import boot, sizes
 from bench.figures import Bar, Figure, Row, Unmeasured
@@ -18,8 +18,10 @@ _WHOLE_RUN = Bar(64)  # KiB, what an ESP32 begins with
 _HIGHEST = 128  # KiB looked at
 _TRIES = 2  # boots that must succeed in a heap before it counts: collections fall as they may
 # the modules of MicroPython itself that the firmware imports, and what plays a chip's
-_GROUND = ("binascii", "collections", "errno", "gc", "hashlib", "json", "os", "struct", "sys",
-           "tls", "select", "socket", "time", "esp32", "machine", "network", "ntptime")  # fmt: skip
+_GROUND = (
+    "binascii", "collections", "errno", "gc", "hashlib", "json", "os", "struct", "sys", "tls",
+    "select", "socket", "time", "esp32", "machine", "network", "ntptime",
+)  # fmt: skip
 
 
 def rows(workshop: Workshop) -> list[Row]:
@@ -29,14 +31,14 @@ def rows(workshop: Workshop) -> list[Row]:
     ours = set(sizes.module_sizes(workshop.lib, PACKAGES))
     stock = _imported(workshop, [], ["umqtt.simple"])
     everything = _imported(workshop, ["umqtt.simple"], sorted(ours))
-    connected = boot.connected(workshop).heap - boot.bare(workshop).heap
+    connected = _connected(workshop, ours)
     kept = sorted(ours & boot.connected(workshop).modules)
     return [
         Row("after import of everything at once", everything, stock, anchor=_ANCHOR,
             note=_AT_ONCE),
         Row("after import of what is kept", _imported(workshop, ["umqtt.simple"], kept), stock,
             anchor=_ANCHOR, bar=_BAR, note=_CODE),
-        Row("while connected, buffers and all", Figure(connected, "B"), stock, anchor=_ANCHOR,
+        Row("while connected, buffers and all", connected, stock, anchor=_ANCHOR,
             bar=_BAR, note=_CONNECTED),
         Row("least for boot to telemetry", _least_of(workshop), _least_of_stock(workshop),
             anchor="none published", bar=_WHOLE_RUN, note=_LEAST),
@@ -54,6 +56,20 @@ _LEAST = (
     "-X heapsize in steps of 1 KiB, two boots in each; verified TLS, DPS, hub, one message; the"
     " stand-ins' heap is in it. Stock: connect with a ready token and publish once, no boot"
 )
+
+
+def _connected(workshop: Workshop, ours: set[str]) -> Figure:
+    """Return what a connected board has in its heap that a bare one has not."""
+    connected, bare = boot.connected(workshop), boot.bare(workshop)
+    missing = unfounded(connected.modules, ours, bare.modules)
+    if missing:
+        raise CommandError(f"on_board/bare.py must import too: {', '.join(missing)}")
+    return Figure(connected.heap - bare.heap, "B")
+
+
+def unfounded(connected: Set[str], ours: Set[str], bare: Set[str]) -> list[str]:
+    """Return modules whose heap would be counted as Keystead's, as the bare board lacks them."""
+    return sorted(connected - ours - bare)
 
 
 def _imported(workshop: Workshop, first: list[str], then: list[str]) -> Figure:

@@ -21,7 +21,7 @@ class Records:
         self._buffer = b""
 
     def feed(self, data: bytes) -> Iterator[tuple[int, int]]:
-        """Take bytes in pieces of any size; give (type, bytes with header) of each whole record."""
+        """Take pieces of any size; give (type, bytes with header) of each whole record."""
         self._buffer += data
         while len(self._buffer) >= _HEADER:
             size = _HEADER + int.from_bytes(self._buffer[3:5], "big")

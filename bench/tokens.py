@@ -27,7 +27,8 @@ def rows(workshop: Workshop) -> list[Row]:
 
 
 _TIME = (
-    f"best of {_ROUNDS} rounds of {_EACH} (.. the slowest), collections apart; the stock client"
-    " signs nothing, so beside stands the usual way: micropython-lib's hmac and str.replace()"
+    f"best of {_ROUNDS} rounds of {_EACH} (.. the slowest), collections apart; the anchor's time"
+    " is of another machine, its bytes are not; the stock client signs nothing, so beside stands"
+    " the usual way: pads by generator expressions, quoting by str.replace(), in the bench itself"
 )
 _GARBAGE = "growth of gc.mem_alloc() by one token with collections off, the token itself in it"

@@ -14,8 +14,8 @@ from keystead.sas import sas_token
 TITLE = "on the wire, TLS 1.2 AES-256-GCM"
 
 _FILTER = "$iothub/methods/POST/#"
-_DEVICE = "sn-007-888-abcd-mac-a1b2c3d4e5f6"
-_CONNECT = 305  # bytes of MQTT: with these names it is as long as the anchors' was
+DEVICE = "sn-007-888-abcd-mac-a1b2c3d4e5f6"
+CONNECT = 305  # bytes of MQTT: with these names it is as long as the anchors' was
 _KEY = bytes(range(32))
 
 
@@ -40,14 +40,24 @@ def _rows(what: str, ours: Turn, stock: Turn, bar: Bar | None, anchor: str) -> l
     ]  # fmt: skip
 
 
-_COUNTED = "record headers included, counted by a TCP proxy up to the server's answer; not TCP/IP"
+_COUNTED = (
+    "record headers included, counted by a TCP proxy up to the server's answer; not"
+    " TCP/IP. The stock anchors are of umqtt.simple 1.8.0, whose SUBSCRIBE has one write more"
+)
 
 
 def _talk(workshop: Workshop, port: int, client: str) -> list[Turn]:
     """Return the turns of one client, in the order of on_board/packets.py."""
     with tapped(port) as (tap, turns):
-        at = {"client": client, "port": tap, "ca": str(workshop.ca_der), "name": SERVER,
-              "client_id": _DEVICE, "user": hub.username(HUB, _DEVICE), "password": token()}
+        at = {
+            "client": client,
+            "port": tap,
+            "ca": str(workshop.ca_der),
+            "name": SERVER,
+            "client_id": DEVICE,
+            "user": hub.username(HUB, DEVICE),
+            "password": token(),
+        }
         settings = {"at": at, "filter": _FILTER, "topic": TOPIC, "size": SIZE}  # fmt: skip
         workshop.run(workshop.builds[-1], "packets", settings)
     return turns.answered
@@ -59,7 +69,7 @@ def token() -> str:
     Base64 has characters that cost three bytes: the first expiry whose signature has the right
     number of them.
     """
-    fixed = 15 + 2 + len(_DEVICE) + 2 + len(hub.username(HUB, _DEVICE))
-    resource = hub.resource(HUB, _DEVICE)
+    fixed = 15 + 2 + len(DEVICE) + 2 + len(hub.username(HUB, DEVICE))
+    resource = hub.resource(HUB, DEVICE)
     tokens = (sas_token(resource, _KEY, expiry) for expiry in itertools.count(1_800_000_000))
-    return next(itertools.dropwhile(lambda text: fixed + len(text) != _CONNECT, tokens))
+    return next(itertools.dropwhile(lambda text: fixed + len(text) != CONNECT, tokens))

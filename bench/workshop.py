@@ -1,7 +1,7 @@
 """The workshop: the firmware compiled as for a board, and MicroPython to run scripts with it.
 
 Owns the folder all sections share, its throw-away CA, and the processes of MicroPython. A script
-of on_board/ is a program: one JSON value as its argument, one line of JSON as its answer.
+of on_board/ is a program: a JSON value on stdin, a line of JSON as its answer.
 """
 
 import json
@@ -36,9 +36,8 @@ class Workshop:
         self._make_certificates()
 
     def _make_certificates(self) -> None:
-        # RSA, as Azure's own and as the anchors were measured
-        ca = trustme.CA(key_type=trustme.KeyType.RSA)
-        leaf = ca.issue_cert(SERVER, "127.0.0.1", key_type=trustme.KeyType.RSA)
+        ca = trustme.CA()
+        leaf = ca.issue_cert(SERVER)
         self.ca_pem = self.folder / "ca.pem"
         self.ca_der = self.folder / "ca.der"
         self.certificate = self.folder / "server.pem"
@@ -72,7 +71,8 @@ class Workshop:
     ) -> dict[str, Any]:
         words = [*micropython.interpreter(bits), "-X", f"heapsize={heap}"]
         done = subprocess.run(
-            [*words, "-m", script, json.dumps(argument)],
+            [*words, "-m", script],
+            input=json.dumps(argument),  # as an argument it may not be longer than 255 bytes
             cwd=self._scripts,
             env=dict(environ),
             capture_output=True,
@@ -99,4 +99,3 @@ def answer(output: str) -> dict[str, Any]:
 def last_line(text: str) -> str:
     """Return the last line that is not blank, "" for none."""
     return next((line for line in reversed(text.splitlines()) if line.strip()), "")
-

@@ -8,7 +8,7 @@ import sys
 
 from clients import connect
 
-settings = json.loads(sys.argv[1])
+settings = json.load(sys.stdin)
 client = connect(settings["at"])
 client.subscribe(settings["filter"])
 for _ in range(2):

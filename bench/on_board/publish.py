@@ -10,7 +10,7 @@ import time
 
 from clients import connect
 
-settings = json.loads(sys.argv[1])
+settings = json.load(sys.stdin)
 client = connect(settings["at"])
 topic = settings["topic"].encode()
 payload = b"x" * settings["size"]

@@ -1,5 +1,4 @@
-"""Say how much heap modules keep. {"first": [names], "then": [names]} -> {"heap"}: of the second.
-"""
+"""Say how much heap modules keep: {"first": [names], "then": [names]} -> {"heap"} of then."""
 
 import gc
 import json
@@ -13,6 +12,6 @@ def load(names):
     return gc.mem_alloc()
 
 
-settings = json.loads(sys.argv[1])
+settings = json.load(sys.stdin)
 before = load(settings["first"])
 print(json.dumps({"heap": load(settings["then"]) - before}))

@@ -1,7 +1,7 @@
 """Sign tokens. {"rounds", "each"} -> {"us": [...], "garbage", "usual_us": [...], "usual_garbage"}.
 
-"usual" is how MicroPython programs sign that use micropython-lib's hmac: pads as generator
-expressions, quoting by str.replace().
+"usual" is the way that comes to mind first: pads by generator expressions, as in micropython-lib's
+hmac but without its class, and quoting by str.replace().
 """
 
 import gc
@@ -61,7 +61,7 @@ def garbage(make):
     return (gc.mem_alloc() - before) / 100
 
 
-settings = json.loads(sys.argv[1])
+settings = json.load(sys.stdin)
 one = (_RESOURCE, _KEY, _EXPIRY, "registration")
 assert sas_token(*one) == usual_token(*one)
 gc.disable()

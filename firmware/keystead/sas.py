@@ -20,11 +20,13 @@ def hmac_sha256(key: bytes, message: bytes) -> bytes:
     """Return the 32-byte HMAC of message (RFC 2104); a key of any length will do."""
     if len(key) > _BLOCK:
         key = hashlib.sha256(key).digest()
-    return _keyed(_OUTER, key, _keyed(_INNER, key, message))
+    block = bytearray(_INNER)
+    inner = _keyed(block, key, message)
+    block[:] = _OUTER
+    return _keyed(block, key, inner)
 
 
-def _keyed(pad: bytes, key: bytes, message: bytes) -> bytes:
-    block = bytearray(pad)
+def _keyed(block: bytearray, key: bytes, message: bytes) -> bytes:
     for i in range(len(key)):
         block[i] ^= key[i]
     digest = hashlib.sha256(block)

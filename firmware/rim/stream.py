@@ -66,7 +66,8 @@ def _connect(raw, address, deadline: "Deadline") -> None:
         if error.args[0] != errno.EINPROGRESS:
             raise
     poller = select.poll()
-    poller.register(raw, select.POLLOUT)
+    # lwIP calls a failed connection writable; only who asks for POLLHUP hears of the failure
+    poller.register(raw, select.POLLOUT | select.POLLHUP)
     while True:
         for _, event in poller.poll(deadline.left()):
             if event & (select.POLLERR | select.POLLHUP):

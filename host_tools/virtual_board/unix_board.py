@@ -9,7 +9,7 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -100,9 +100,10 @@ class UnixBoard:
         try:
             yield _lines(process.stdout)
         finally:
-            # a console at its end is a process at its end: kill() would steal its exit code
-            if process.returncode is None and not process.stdout.at_eof():
-                process.kill()
+            # not process.kill(): on a process that just ended it would steal the exit code
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)
             self.bitten = await process.wait() == -signal.SIGALRM
 
 

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from bench import table
-from bench.figures import Bar, Figure, Row, digits, fastest, quickest
+from bench.figures import Bar, Figure, Row, digits, quickest, usual_rate
 
 FACTS = {
     "processor": "a chip",
@@ -43,7 +43,10 @@ def test_a_bar_is_met_at_its_limit():
 
 def test_the_best_repetition_comes_with_the_worst():
     assert quickest([4, 2, 3], 0.5, "us") == Figure(1, "us", 2)
-    assert fastest([0.5, 0.25], 100) == Figure(400, "/s", 200)
+
+
+def test_one_lucky_round_makes_no_rate():
+    assert usual_rate([0.5, 0.5, 0.01], 100) == Figure(200, "/s", 200)
 
 
 def test_a_spread_is_shown_only_where_there_is_one():
