@@ -40,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     try:
         code = verb.run(args) or 0
-        sys.stdout.flush()
+        if sys.stdout:  # None when whoever started us closed it
+            sys.stdout.flush()
         return int(code)
     except CommandError as error:
         print(f"keystead {args.verb}: {error}", file=sys.stderr)
@@ -48,8 +49,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `keystead ... | head`: the reader has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence()
         return 1
+    except OSError as error:  # e.g. the output's disk is full
+        _silence()
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"keystead {args.verb}: {where}{error.strerror or error}", file=sys.stderr)
+        return 1
+
+
+def _silence() -> None:
+    # what is still in the buffer must not fail again when the interpreter flushes it
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser(words: Sequence[str]) -> tuple[argparse.ArgumentParser, ModuleType | None]:

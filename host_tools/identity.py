@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 from pathlib import Path
 
 from host_tools import keys
@@ -11,6 +12,7 @@ from keystead.failure import Failure
 from keystead.record import ENDPOINT, FactoryRecord
 from keystead.registration_id import TEMPLATE, check, parse_mac, render
 
+_ENDPOINT = re.compile(r"[0-9A-Za-z]([0-9A-Za-z.-]{0,250}[0-9A-Za-z])?(:[0-9]{1,5})?")
 DEVICE_KEY = "KEYSTEAD_DEVICE_KEY"
 
 
@@ -38,6 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def factory_record(args: argparse.Namespace) -> FactoryRecord:
     """Return the record that the arguments describe; CommandError says what is wrong."""
+    if not re.fullmatch("[0-9A-Za-z]{1,32}", args.id_scope):
+        raise CommandError(f"--id-scope {args.id_scope!r}: letters and digits, e.g. 0ne00002193")
+    if not _ENDPOINT.fullmatch(args.endpoint):
+        raise CommandError(f"--endpoint {args.endpoint!r}: write HOST or HOST:PORT")
     try:
         mac = parse_mac(args.mac)
         name = _name(args, mac)

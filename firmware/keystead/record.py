@@ -62,19 +62,21 @@ class FactoryRecord:
             raise Failure("record-garbled", "device key is not of 16 to 64 bytes")
         if self._secondary_key and len(self._secondary_key) not in _KEY_SIZES:
             raise Failure("record-garbled", "secondary device key is not of 16 to 64 bytes")
+        if max(map(len, self._fields())) > 255:
+            raise Failure("record-garbled", "a text is longer than 255 bytes")
+
+    def _fields(self) -> tuple[bytes, bytes, bytes, bytes, bytes]:
+        id_scope, name, endpoint = self.id_scope, self.registration_id, self.endpoint
+        texts = id_scope.encode(), name.encode(), endpoint.encode()
+        return (*texts, self._primary_key, self._secondary_key)
 
     def token(self, resource: str, expiry: int, policy: str = "") -> str:
         """Return a SAS token for resource, signed with the primary device key."""
         return sas_token(resource, self._primary_key, expiry, policy)
 
     def pack(self) -> bytes:
-        """Return the record's bytes. Raises Failure if a text is longer than 255 bytes."""
-        body = b""
-        for text in (self.id_scope.encode(), self.registration_id.encode(), self.endpoint.encode(),
-                     self._primary_key, self._secondary_key):  # fmt: skip
-            if len(text) > 255:
-                raise Failure("record-garbled", "a text is longer than 255 bytes")
-            body += bytes([len(text)]) + text
+        """Return the record's bytes."""
+        body = b"".join(bytes([len(field)]) + field for field in self._fields())
         size = _HEAD_SIZE + len(body) + 4
         packed = struct.pack(_HEAD, b"KS", VERSION, 0, size, self.mac) + body
         return packed + struct.pack("<I", binascii.crc32(packed))

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -186,7 +187,7 @@ def test_the_demo_fails_with_the_boards_numbered_reason() -> None:
     assert re.search(r"keystead demo: the board reports failure 12 out-of-memory", result.stderr)
 
 
-def test_boot_joins_a_cloud_on_the_bench(tmp_path: Path) -> None:
+def test_boot_joins_a_cloud_and_leaves_nothing_behind_when_told_to_stop(tmp_path: Path) -> None:
     async def story() -> tuple[int, str]:
         config = Config(assigning_replies=0, groups=(GROUP,))
         with Cloud(config, on_event=lambda event: None) as cloud:
@@ -196,7 +197,11 @@ def test_boot_joins_a_cloud_on_the_bench(tmp_path: Path) -> None:
                 words += ["--cloud", f"127.0.0.1:{listener.port}"]
                 process = await asyncio.create_subprocess_exec(
                     sys.executable, "-m", "host_tools", *words,
-                    env={**os.environ, "KEYSTEAD_GROUP_KEY": encode_key(GROUP_KEY)},
+                    env={
+                        **os.environ,
+                        "KEYSTEAD_GROUP_KEY": encode_key(GROUP_KEY),
+                        "TMPDIR": str(tmp_path),
+                    },
                     stdout=asyncio.subprocess.PIPE,
                 )  # fmt: skip
                 assert process.stdout is not None
@@ -209,7 +214,8 @@ def test_boot_joins_a_cloud_on_the_bench(tmp_path: Path) -> None:
 
     code, told = asyncio.run(asyncio.wait_for(story(), 60))
     assert f"assigned hub: {HUB}" in told
-    assert code != 0
+    assert code == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_boot_once_ends_at_the_first_failure() -> None:

@@ -209,6 +209,41 @@ def test_an_individual_enrollment_wants_its_own_key(keystead: Run) -> None:
     assert "KEYSTEAD_DEVICE_KEY" in refused(keystead(*words, "--individual"))
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--id-scope", ""),
+        ("--id-scope", "0ne/1"),
+        ("--id-scope", "0n\u00e9"),
+        ("--id-scope", "0" * 300),
+        ("--endpoint", "https://dps"),
+        ("--endpoint", "dps:port"),
+        ("--endpoint", "d" * 300),
+        ("--mac", "a1:b2"),
+        ("--registration-id", "Capital"),
+    ],
+)
+def test_a_part_of_an_identity_that_can_not_be_right_is_named(
+    keystead: Run, option: str, value: str, tmp_path: Path
+) -> None:
+    words = {"--id-scope": "0ne1", "--mac": MAC.hex(), "--registration-id": "a", option: value}
+    words["--output"] = str(tmp_path / "record.bin")
+    flat = [word for pair in words.items() for word in pair]
+    error = refused(keystead("record", *flat, KEYSTEAD_GROUP_KEY=GROUP_KEY))
+    assert value[:10] in error
+    assert not (tmp_path / "record.bin").exists()
+
+
+def test_a_full_disk_is_one_line() -> None:
+    command = f"{sys.executable} -m host_tools derive-key a > /dev/full"
+    environment = {**os.environ, "KEYSTEAD_GROUP_KEY": GROUP_KEY}
+    result = subprocess.run(
+        command, shell=True, env=environment, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 1
+    assert result.stderr == "keystead derive-key: No space left on device\n"
+
+
 def test_a_place_of_the_cloud_is_checked(keystead: Run) -> None:
     words = ("boot", "--id-scope", "0ne1", "--registration-id", "a", "--mac", MAC.hex())
     error = refused(keystead(*words, "--cloud", "nowhere", KEYSTEAD_GROUP_KEY=GROUP_KEY))
