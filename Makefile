@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-check demo test check types-firmware bench clean
+.PHONY: help setup setup-check demo test check lint types types-firmware bench docs clean
 
 help: ## show these lines
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
@@ -14,7 +14,7 @@ setup: ## fetch what this machine lacks, without root
 setup-check:
 	@$(PYTHON) -m host_tools.toolchain --check
 
-demo: setup ## the whole story on this machine: key, cloud, boot, telemetry
+demo: setup ## the whole story: key, cloud, boot, telemetry
 	@$(BIN)/keystead demo
 
 test: setup ## all tests that need no hardware
@@ -32,8 +32,11 @@ types: setup-check
 types-firmware: setup-check ## the firmware's types, against the ESP32's stubs
 	@$(BIN)/mypy --config-file firmware/mypy.ini
 
-bench: setup ## measure size, heap, speed and bytes beside the best there is
+bench: setup ## measure size, heap, speed and bytes
 	@$(BIN)/python -m bench
+
+docs: setup ## make docs/failures.md from the catalogue
+	@$(BIN)/python -m host_tools.failures_page > docs/failures.md
 
 clean: ## remove all that was set up or built
 	@rm -rf .venv .toolchain build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

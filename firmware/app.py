@@ -11,9 +11,8 @@ INTERVAL = 5  # seconds
 
 def run(device):
     """Send seconds since the start and free memory for ever."""
-    started = time.ticks_ms()
+    started = time.time()
     while True:
         gc.collect()
-        uptime = time.ticks_diff(time.ticks_ms(), started) // 1000
-        device.send({"uptime": uptime, "free": gc.mem_free()})
+        device.send({"uptime": time.time() - started, "free": gc.mem_free()})
         device.wait(INTERVAL)

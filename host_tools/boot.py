@@ -1,6 +1,7 @@
 """Boot the real firmware under Unix MicroPython, as one board, against a real or a bench cloud.
 
-  KEYSTEAD_GROUP_KEY=... keystead boot --id-scope 0ne00002193 --serial 007-888-abc \\
+  export KEYSTEAD_GROUP_KEY=...
+  keystead boot --id-scope 0ne00002193 --serial 007-888-abc \\
       --mac a1:b2:c3:d4:e5:f6
 
 provisions this machine as a device at Azure DPS itself, over the network you are on. With
@@ -9,12 +10,12 @@ gets a 64 KiB heap, as on an ESP32. Ends with Ctrl-C; with --once at the first f
 """
 
 import argparse
-import tempfile
+import re
 from pathlib import Path
 
 from host_tools import identity, roots, signals
 from host_tools.errors import CommandError
-from host_tools.virtual_board.unix_board import UnixBoard
+from host_tools.virtual_board.unix_board import UnixBoard, chip_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,18 +41,18 @@ def run(args: argparse.Namespace) -> int:
     """Boot, and print the serial console."""
     record = identity.factory_record(args)
     hosts = {"*": _place(args.cloud)} if args.cloud else {}
-    with tempfile.TemporaryDirectory(prefix="keystead-") as folder:
-        board = UnixBoard(Path(folder), record.mac, bits=args.bits, heap=args.heap, hosts=hosts)
+    with chip_folder() as folder:
+        board = UnixBoard(folder, record.mac, bits=args.bits, heap=args.heap, hosts=hosts)
         board.install(roots.from_file(args.ca) if args.ca else roots.azure(), args.app)
         board.write_nvs("record", record.pack())
         return signals.run(_watch(board, args.once))
 
 
 def _place(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
+    match = re.fullmatch(r"(.+):([0-9]{1,5})", text)
+    if not match or int(match[2]) > 65535:
         raise CommandError(f"--cloud {text}: write HOST:PORT, e.g. 127.0.0.1:8883")
-    return host, int(port)
+    return match[1], int(match[2])
 
 
 async def _watch(board: UnixBoard, once: bool) -> int:

@@ -7,6 +7,7 @@ import argparse
 import importlib
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 from types import ModuleType
 
@@ -52,15 +53,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _silence()
         return 1
     except OSError as error:  # e.g. the output's disk is full
-        _silence()
         where = f"{error.filename}: " if error.filename else ""
         print(f"keystead {args.verb}: {where}{error.strerror or error}", file=sys.stderr)
+        _flush()
         return 1
+
+
+def _flush() -> None:
+    try:
+        if sys.stdout:
+            sys.stdout.flush()
+    except OSError:
+        _silence()
 
 
 def _silence() -> None:
     # what is still in the buffer must not fail again when the interpreter flushes it
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if sys.stdout:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser(words: Sequence[str]) -> tuple[argparse.ArgumentParser, ModuleType | None]:
@@ -89,5 +99,17 @@ def _subparser(
         name,
         help=line,
         description=doc,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
     )
+
+
+class _Help(argparse.HelpFormatter):
+    """Folds a docstring's paragraphs to the terminal, and leaves its indented examples alone."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n\n".join(self._paragraph(part, width) for part in text.strip().split("\n\n"))
+
+    @staticmethod
+    def _paragraph(text: str, width: int) -> str:
+        example = any(line.startswith(" ") for line in text.splitlines())
+        return text if example else textwrap.fill(" ".join(text.split()), width)

@@ -11,7 +11,6 @@ import asyncio
 import os
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -28,7 +27,7 @@ from host_tools.emulator.events import Event, Telemetry
 from host_tools.emulator.listener import serve
 from host_tools.errors import CommandError
 from host_tools.toolchain import micropython
-from host_tools.virtual_board.unix_board import UnixBoard
+from host_tools.virtual_board.unix_board import UnixBoard, chip_folder
 from keystead.record import FactoryRecord
 from keystead.registration_id import render
 
@@ -67,8 +66,8 @@ def run(args: argparse.Namespace) -> None:
     """Tell the story. CommandError carries the board's numbered reason if it fails."""
     begun = time.monotonic()
     story = Story(Console(highlight=False, soft_wrap=not sys.stdout.isatty()))
-    with tempfile.TemporaryDirectory(prefix="keystead-") as folder:
-        signals.run(_act(story, Path(folder), args.heap))
+    with chip_folder() as folder:
+        signals.run(_act(story, folder, args.heap))
     story.end(time.monotonic() - begun)
 
 
@@ -130,7 +129,7 @@ async def _act(story: Story, folder: Path, heap: str) -> None:
             story.chapter(1, "The cloud: an emulator of Azure DPS and IoT Hub")
             story.fact("address", f"127.0.0.1:{listener.port}, TLS with a throw-away root")
             story.fact("DPS", f"ID scope {ID_SCOPE}; tells a device which hub is its own")
-            story.fact("enrollment group", f"{GROUP}; lets in who has a key derived from its")
+            story.fact("enrollment group", f"{GROUP}; its devices' keys are derived from its key")
             story.fact("hub", HUB)
             board = _make(story, folder, heap, ("127.0.0.1", listener.port))
             board.install({"bench": cloud.ca_der})
@@ -187,7 +186,7 @@ async def _tell(story: Story, heard: Heard) -> None:
         if what is None:
             if failure:
                 raise CommandError(f"the board reports failure {failure}")
-            raise CommandError("the board's process ended before it could say why")
+            raise CommandError("the board ended before it could say why: try a larger --heap")
         if isinstance(what, Event):
             story.heard("cloud", what.line().removeprefix(_NAME).strip(), "cyan")
             received += isinstance(what, Telemetry)

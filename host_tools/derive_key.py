@@ -1,6 +1,7 @@
 """Derive device keys from an enrollment group's key.
 
-  KEYSTEAD_GROUP_KEY=... keystead derive-key sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6
+  export KEYSTEAD_GROUP_KEY=...
+  keystead derive-key sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6
   keystead derive-key --group-key-file group.key < ids.txt > keys.tsv
 
 Prints one line for each registration ID: the ID, a tab, the device key. IDs come from the command
@@ -44,8 +45,8 @@ def add_rule(parser: argparse.ArgumentParser) -> None:
         "--rule",
         choices=("seed", "service"),
         default="seed",
-        help="seed: a-z, 0-9 and - (default); service: all that DPS takes today, with capitals, "
-        "dots, underscores and colons",
+        help="seed: a-z, 0-9 and -, as in the provisioning article and safe everywhere (default); "
+        "service: all that DPS takes today, with capitals, dots, underscores and colons",
     )
 
 
@@ -75,6 +76,8 @@ def checked(names: Iterable[str], wide: bool) -> list[str]:
 
 
 def _stdin() -> Iterable[str]:
+    if sys.stdin is None:
+        raise CommandError("no registration IDs: give them as arguments, or on stdin")
     if sys.stdin.isatty():
         print("registration IDs, one a line; end with Ctrl-D:", file=sys.stderr)
     return (line.rstrip("\r\n") for line in sys.stdin)

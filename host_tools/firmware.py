@@ -20,6 +20,7 @@ from host_tools.errors import CommandError
 from host_tools.toolchain import micropython
 
 PACKAGES = ("keystead", "rim")
+HOST_ONLY = ("registration_id.py",)  # portable, but no board makes its own name
 TEXTS = ("boot.py", "main.py", "app.py")
 
 
@@ -33,6 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="trust the roots in this file instead of Azure's, e.g. `keystead cloud`'s",
     )
     parser.add_argument(
+        "--board",
+        metavar="NAME",
+        help="add the pins of this board, a folder of boards/, e.g. ESP32_GENERIC: its LED then "
+        "blinks the number of a failure",
+    )
+    parser.add_argument(
         "--umqtt",
         action="store_true",
         help="add umqtt.simple, for a MicroPython that has none (ESP32 images have)",
@@ -41,7 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Compile, and say how much it is."""
-    size = build(args.folder, roots.from_file(args.ca) if args.ca else roots.azure(), args.umqtt)
+    ders = roots.from_file(args.ca) if args.ca else roots.azure()
+    size = build(args.folder, ders, args.umqtt, _pins(args.board) if args.board else None)
     print(f"{args.folder}: {size} bytes of .mpy")
 
 
@@ -53,8 +61,22 @@ def source() -> Path:
     return folder
 
 
-def build(folder: Path, ders: Mapping[str, bytes], umqtt: bool = False) -> int:
-    """Lay the firmware out in folder, with these roots (name to DER); return bytes of .mpy."""
+def _pins(board: str) -> Path:
+    boards = source().parent / "boards"
+    modules = boards / board / "modules"
+    if not modules.is_dir():
+        known = ", ".join(sorted(path.parent.name for path in boards.glob("*/modules")))
+        raise CommandError(f"no board {board!r}: there are {known}")
+    return modules
+
+
+def build(
+    folder: Path, ders: Mapping[str, bytes], umqtt: bool = False, pins: Path | None = None
+) -> int:
+    """Lay the firmware out in folder, with these roots (name to DER); return bytes of .mpy.
+
+    pins: the folder with a board's own modules.
+    """
     origin = source()
     (folder / "certs").mkdir(parents=True, exist_ok=True)
     for name, der in ders.items():
@@ -62,6 +84,8 @@ def build(folder: Path, ders: Mapping[str, bytes], umqtt: bool = False) -> int:
     for text in TEXTS:
         shutil.copyfile(origin / text, folder / text)
     size = sum(compile_folder(origin / name, folder / "lib" / name) for name in PACKAGES)
+    if pins:
+        size += compile_folder(pins, folder / "lib")
     if umqtt:
         compile_folder(micropython.umqtt() / "umqtt", folder / "lib" / "umqtt")
     return size
@@ -70,7 +94,8 @@ def build(folder: Path, ders: Mapping[str, bytes], umqtt: bool = False) -> int:
 def compile_folder(origin: Path, target: Path) -> int:
     """Compile each .py of origin to a .mpy of target; return their bytes."""
     target.mkdir(parents=True, exist_ok=True)
-    return sum(_compile(file, target) for file in sorted(origin.glob("*.py")))
+    files = [file for file in sorted(origin.glob("*.py")) if file.name not in HOST_ONLY]
+    return sum(_compile(file, target) for file in files)
 
 
 def _compile(file: Path, target: Path) -> int:

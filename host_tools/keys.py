@@ -15,6 +15,7 @@ from keystead.sas import hmac_sha256
 
 VARIABLE = "KEYSTEAD_GROUP_KEY"
 SIZES = range(16, 65)  # bytes, as DPS accepts
+_LONGEST = 4096  # characters looked at in a key's file
 
 
 def decode_key(text: str, what: str) -> bytes:
@@ -51,13 +52,14 @@ def group_key(file: Path | None = None) -> bytes:
     text = os.environ.get(VARIABLE)
     if text is not None:
         return decode_key(text, f"the group key in {VARIABLE}")
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise CommandError(f"no group key: set {VARIABLE}, or name a file with --group-key-file")
     return decode_key(getpass("Group key (Base64, not shown): "), "the group key")
 
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text(encoding="ascii", errors="replace")
+        with open(file, encoding="ascii", errors="replace") as text:
+            return text.read(_LONGEST)
     except OSError as error:
         raise CommandError(f"can not read {file}: {error.strerror}") from None

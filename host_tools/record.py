@@ -1,7 +1,7 @@
 """Make the factory record of one board: who it is, and its derived device key.
 
-  keystead record --id-scope 0ne00002193 --serial 007-888-abc --mac a1:b2:c3:d4:e5:f6 |
-      mpremote run /dev/stdin
+  keystead record --id-scope 0ne00002193 --serial 007-888-abc \\
+      --mac a1:b2:c3:d4:e5:f6 | mpremote run /dev/stdin
 
 Prints a MicroPython script that writes the record into the board's NVS and checks it there; a
 pipe leaves no copy on this machine's disk. --output FILE writes the bare record instead, readable

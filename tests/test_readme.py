@@ -7,7 +7,6 @@ that only end when told to (cloud, boot) are started, must print what is shown, 
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -161,9 +160,14 @@ def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-def test_make_targets_the_readme_names_exist() -> None:
-    assert shutil.which("make")
-    targets = set(re.findall(r"`?make (\w+)", (ROOT / "README.md").read_text()))
+def test_make_targets_the_pages_name_exist() -> None:
+    pages = [ROOT / "README.md", *ROOT.glob("docs/*.md")]
+    code = [
+        part
+        for page in pages
+        for part in re.findall(r"`[^`\n]+`|^(?: {4}|\$ ).*", page.read_text(), re.MULTILINE)
+    ]
+    targets = set(re.findall(r"\bmake ([a-z-]+)", "\n".join(code)))
     known = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert targets
     assert targets <= known

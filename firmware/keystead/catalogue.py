@@ -78,6 +78,8 @@ CATALOGUE = (
      "Try again; send the serial log to the developers if it lasts."),
     (81, "hub-refused", "The hub refused the connection",
      "Is the device enabled in the hub? Is the clock right? The board asks DPS again."),
+    (82, "hub-unavailable", "The hub is there but does not take connections now",
+     "Nothing; the board waits. Look at the service's status page if it lasts."),
     (91, "app-absent", "There is no app.py on the board",
      "Copy an app.py with a function run(device) to the board."),
     (92, "app-broken", "app.py raised an exception",

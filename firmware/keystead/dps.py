@@ -17,7 +17,7 @@ API_VERSION = "2019-03-31"
 _RETRY_AFTER = 3  # seconds, what the service sends as a rule
 _LONGEST_WAIT = 3600  # seconds; a larger retry-after is cut to it
 _PATIENCE = 5  # answers 429 or 5xx in a row before we hang up
-_POLLS = 200  # at the service's 3 s that is ten minutes
+_ENDLESS = 600  # seconds of "assigning" in all, then we start over
 
 # hub: host name; device_id: the name there, it may differ from the registration ID;
 # substatus: e.g. "initialAssignment"; payload: what custom allocation returned, or None
@@ -48,7 +48,7 @@ class Registration:
             self._body["payload"] = payload
         self._operation_id = ""
         self._request_id = 0
-        self._polls = 0
+        self._waited = 0.0  # seconds told so far
         self._refusals = 0  # answers 429 and 5xx in a row
 
     # $dps/registrations/PUT/iotdps-register/?$rid={request ID}
@@ -77,12 +77,13 @@ class Registration:
         wait = min(_number(fields.get("retry-after", ""), _RETRY_AFTER), _LONGEST_WAIT)
         if status == 429 or status >= 500:
             return self._refused(status, wait, chance)
-        document = _parse(body)
         if status >= 300:
-            return self._rejected(status, document)
+            return self._rejected(status, body)
+        if status < 200:
+            raise Failure("dps-garbled", "a topic without a status")
         self._refusals = 0
-        self._accepted(document)
-        return max(wait, 1)
+        self._accepted(_parse(body))
+        return 0 if self.assignment else self._again(max(wait, 1))
 
     def _refused(self, status: int, retry_after: int, chance: float) -> float:
         self._refusals += 1
@@ -92,11 +93,15 @@ class Registration:
         self.status = reason
         return max(retry_after, 1) + backoff(self._refusals, chance, 5)
 
-    def _rejected(self, status: int, document: dict[str, object]) -> float:
+    def _rejected(self, status: int, body: bytes) -> float:
         if status == 404 and self._operation_id:
             # the operation expired, not the enrollment: start over
             self._operation_id = ""
-            return self._again()
+            return self._again(_RETRY_AFTER)
+        try:
+            document = _parse(body)
+        except Failure:  # a refusal without a word is still a refusal
+            document = {}
         reason = {401: "dps-unauthorized", 403: "dps-unauthorized", 404: "dps-unknown"}
         code = document.get("errorCode")
         raise Failure(
@@ -120,16 +125,15 @@ class Registration:
             raise Failure("dps-failed", detail, code if isinstance(code, int) else 0)
         elif self.status == "disabled":
             raise Failure("dps-disabled")
-        elif self.status in ("assigning", "unassigned") and self._operation_id:
-            self._again()
-        else:
+        elif self.status not in ("assigning", "unassigned") or not self._operation_id:
             raise Failure("dps-garbled", "status is " + repr(self.status))
 
-    def _again(self) -> float:
-        self._polls += 1
-        if self._polls > _POLLS:
-            raise Failure("dps-endless", "%d answers, last %s" % (_POLLS, self.status))
-        return _RETRY_AFTER
+    def _again(self, wait: float) -> float:
+        # the first wait is granted whatever it is; later ones until it has been too long
+        if self._waited > _ENDLESS:
+            raise Failure("dps-endless", "%d s, last %s" % (self._waited, self.status))
+        self._waited += wait
+        return wait
 
 
 def _compact(document: dict[str, object]) -> bytes:

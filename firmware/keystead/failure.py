@@ -20,7 +20,8 @@ class Failure(Exception):
         super().__init__(reason)
         self.reason = reason
         self.detail = printable(detail)
-        self.code = code
+        # an OSError's first argument is a text on some ports
+        self.code = code if isinstance(code, int) else 0
         self.retry_after = retry_after
 
     def __str__(self) -> str:

@@ -68,11 +68,16 @@ class FactoryRecord:
     def _fields(self) -> tuple[bytes, bytes, bytes, bytes, bytes]:
         id_scope, name, endpoint = self.id_scope, self.registration_id, self.endpoint
         texts = id_scope.encode(), name.encode(), endpoint.encode()
-        return (*texts, self._primary_key, self._secondary_key)
+        # MicroPython has no (*texts, ...)
+        return texts + (self._primary_key, self._secondary_key)  # noqa: RUF005
 
-    def token(self, resource: str, expiry: int, policy: str = "") -> str:
-        """Return a SAS token for resource, signed with the primary device key."""
-        return sas_token(resource, self._primary_key, expiry, policy)
+    def token(self, resource: str, expiry: int, policy: str = "", second: bool = False) -> str:
+        """Return a SAS token for resource, signed with the primary device key.
+
+        second: sign with the secondary key, if the record has one.
+        """
+        key = (second and self._secondary_key) or self._primary_key
+        return sas_token(resource, key, expiry, policy)
 
     def pack(self) -> bytes:
         """Return the record's bytes."""

@@ -65,11 +65,14 @@ def parse_mac(text: str) -> bytes:
 
     Raises ValueError.
     """
+    separator = text[2:3]
+    digits = text.split(separator) if separator in (":", "-") else [text]
     try:
-        mac = binascii.unhexlify(text.replace(":", "").replace("-", ""))
+        mac = binascii.unhexlify("".join(digits))
     except ValueError:
         mac = b""
-    if len(mac) != 6:
+    # a digit too many in one pair and too few in another would be another board's MAC
+    if len(mac) != 6 or (len(digits) > 1 and [len(pair) for pair in digits] != [2] * 6):
         raise ValueError("MAC %r: write six bytes in hex, e.g. a1:b2:c3:d4:e5:f6" % text)
     return mac
 

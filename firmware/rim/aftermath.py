@@ -9,27 +9,24 @@ from rim import flash
 from rim.led import Led
 from rim.log import log
 
-# DPS will say the same until somebody changes the enrollment: ask slowly
+# the service will say the same until somebody changes something there: ask slowly
 _SLOW = ("dps-refused", "dps-unauthorized", "dps-unknown", "dps-rejected", "dps-failed",
-         "dps-disabled")  # fmt: skip
+         "dps-disabled", "hub-refused")  # fmt: skip
 
 
-def tell(failure) -> int:
-    """Log the failure with number, cause and remedy, keep its number in flash, return it."""
+def tell(failure, attempt: int, chance: float, feed) -> None:
+    """Tell the failure with number, cause and remedy, and keep its number in flash.
+
+    attempt: failures in a row; then wait before the next one, blinking the number. 0: do not
+    wait. chance: in [0, 1).
+    """
     number, happened, remedy = entry(failure.reason)
     log("FAILURE %d %s" % (number, failure))
     log("  what happened: " + happened)
     log("  what to do:    " + remedy)
     flash.store_failure(number)
-    return number
-
-
-def pause(failure, attempt: int, chance: float, feed) -> None:
-    """Tell the failure; then wait before the next attempt, blinking its number.
-
-    attempt: failures in a row; chance: in [0, 1).
-    """
-    number = tell(failure)
+    if not attempt:
+        return
     base, ceiling = (60, 7200) if failure.reason in _SLOW else (2, 300)
     wait = failure.retry_after + backoff(attempt, chance, base, ceiling)
     log("  next attempt:  in %d s" % wait)

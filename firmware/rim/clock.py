@@ -26,19 +26,21 @@ def is_set() -> bool:
     return int(time.time()) + _EPOCH >= _EARLIEST
 
 
-def synchronise(host: str = "") -> None:
-    """Set the clock by NTP, from host if one is given. Raises Failure clock-unset."""
+def synchronise(host: str, feed) -> None:
+    """Set the clock by NTP, from host unless it is "". Raises Failure clock-unset."""
     import ntptime
 
     if host:
         ntptime.host = host
     for attempt in range(_TRIES):
+        feed()
         try:
             ntptime.settime()
             if is_set():
                 return
             problem = "NTP said a time before this firmware was written"
-        except (OSError, OverflowError) as error:  # no answer; a kiss of death read as a time
+        # no answer; a kiss of death read as a time; an answer too short
+        except (OSError, OverflowError, ValueError) as error:
             problem = "no answer from " + ntptime.host
             code = error.args[0] if error.args else 0
             if isinstance(code, int):

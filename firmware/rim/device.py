@@ -1,29 +1,44 @@
 """The device at its hub: what app.py is given.
 
-Owns the connection while the application runs. Holds no key: it is handed one token.
+Owns the connection while the application runs, and its renewal: the hub hangs up when a token
+expires. Holds no key: renew() hands it one token after the other.
 """
 
 import json
+import time
 
 from keystead import hub
 from rim.mqtt import open_client
 
 _KEEP_ALIVE = 240  # seconds
+_RENEWAL = 2880  # seconds, 0.8 of a token's life
 
 
 class Device:
     """A connected device. hub and device_id are the names DPS assigned."""
 
-    def __init__(self, assigned_hub: str, device_id: str, token: str, context, feed):
-        """Connect. Raises Failure."""
-        self.hub = assigned_hub
-        self.device_id = device_id
+    def __init__(self, renew, feed):
+        """Connect. renew(): return hub, device ID, a fresh token and a tls.SSLContext.
+
+        Raises Failure.
+        """
+        self._renew = renew
         self._feed = feed
-        self._client = open_client(assigned_hub, context, device_id,
-                                   hub.username(assigned_hub, device_id), token,
-                                   _KEEP_ALIVE, _ignore)  # fmt: skip
+        self._connect()
+
+    def _connect(self) -> None:
+        self.hub, self.device_id, token, context = self._renew()
+        user = hub.username(self.hub, self.device_id)
+        self._client = open_client(self.hub, context, self.device_id, user, token, _KEEP_ALIVE,
+                                   _ignore, self._feed)  # fmt: skip
         # clean session 0: 1 would throw away messages queued for this device
-        self._client.enter(False, "hub-refused")
+        self._client.enter(False, "hub-refused", "hub-unavailable")
+        self._since = time.ticks_ms()
+
+    def _keep_fresh(self) -> None:
+        if time.ticks_diff(time.ticks_ms(), self._since) > _RENEWAL * 1000:
+            self._client.close()
+            self._connect()
 
     def send(self, payload, properties=None) -> None:
         """Send one telemetry message and wait until the hub has it. Raises Failure.
@@ -31,6 +46,7 @@ class Device:
         payload: bytes, str, or anything json.dumps() takes, which the message's content type
         then says; properties: dict of str to str, see keystead.hub.property_bag.
         """
+        self._keep_fresh()
         if not isinstance(payload, (bytes, str)):
             payload = json.dumps(payload)
             properties = dict(properties or {})
@@ -40,11 +56,14 @@ class Device:
             payload = payload.encode()
         topic = hub.telemetry_topic(self.device_id, properties)
         self._client.publish(topic.encode(), payload, qos=1)
-        self._feed()
 
     def wait(self, seconds) -> None:
         """Let seconds pass; use it instead of time.sleep(): it keeps the connection alive."""
-        self._client.linger(seconds, self._feed)
+        while seconds > 0:
+            self._keep_fresh()
+            step = min(seconds, 60)
+            self._client.linger(step)
+            seconds -= step
 
     def close(self) -> None:
         """Disconnect."""

@@ -7,6 +7,7 @@ import esp32
 
 from keystead.failure import Failure
 from keystead.record import LONGEST
+from rim.log import log
 
 _NOT_FOUND = -4354  # ESP_ERR_NVS_NOT_FOUND
 _RECORD = "record"
@@ -41,6 +42,9 @@ def store_failure(number: int) -> None:
     """Keep the number of a failure (0: recovered); writes only when it changes, flash wears."""
     if last_failure() == number:
         return
-    nvs = _open()
-    nvs.set_i32(_FAILURE, number)
-    nvs.commit()
+    try:
+        nvs = _open()
+        nvs.set_i32(_FAILURE, number)
+        nvs.commit()
+    except OSError as error:  # full or worn: that must not stop a board that works
+        log("NVS does not keep the failure's number (%s)" % error.args[0])

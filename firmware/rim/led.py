@@ -15,13 +15,14 @@ class Led:
 
     def __init__(self):
         """Look up board.LED, a pin number or None."""
+        self._pin = None
         try:
             import board
 
-            pin = board.LED
-        except ImportError:
-            pin = None
-        self._pin = None if pin is None else machine.Pin(pin, machine.Pin.OUT, value=0)
+            if getattr(board, "LED", None) is not None:
+                self._pin = machine.Pin(board.LED, machine.Pin.OUT, value=0)
+        except (ImportError, ValueError):  # no board.py, or a pin that this chip has not
+            pass
 
     def blink(self, number: int, seconds: float, feed) -> None:
         """Blink number again and again for about seconds, or wait as long in the dark."""

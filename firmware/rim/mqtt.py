@@ -10,7 +10,7 @@ import time
 from umqtt import simple
 
 from keystead.failure import Failure
-from rim.stream import open_stream
+from rim.memory import forget
 
 _PORT = 8883
 _OPENING = 20_000  # milliseconds for TCP, all addresses together
@@ -18,14 +18,18 @@ _LIMIT = 30_000  # milliseconds for an answer
 _LARGEST = 4096  # bytes of an incoming message; more is refused, not truncated
 
 
-def open_client(endpoint, context, client_id, user, password, keepalive, on_message):
+def open_client(endpoint, context, client_id, user, password, keepalive, on_message, feed):
     """Return a Client with a TCP connection to endpoint, "host" or "host:port", else 8883.
 
-    context: a tls.SSLContext. Raises Failure.
+    context: a tls.SSLContext; the rest as Client takes it. Raises Failure.
     """
+    from rim.dial import open_stream
+
     host, _, port = endpoint.partition(":")
     stream = open_stream(host, int(port) if port.isdigit() else _PORT, context, _OPENING)
-    return Client(stream, client_id, user, password, keepalive, on_message)
+    del open_stream
+    forget("rim.dial")
+    return Client(stream, client_id, user, password, keepalive, on_message, feed)
 
 
 class _Opened:
@@ -44,23 +48,30 @@ class _Opened:
 class Client(simple.MQTTClient):
     """A connection to one service. Incoming messages go to on_message(topic, payload)."""
 
-    def __init__(self, stream, client_id, user, password, keepalive, on_message):
-        """client_id, user, password: str; keepalive: seconds."""
+    def __init__(self, stream, client_id, user, password, keepalive, on_message, feed):
+        """client_id, user, password: str; keepalive: seconds; feed(): there is progress."""
         super().__init__(client_id.encode(), "", 8883, user.encode(), password.encode(), keepalive)
         self._stream = stream
+        self._feed = feed
         self._one = bytearray(2)
         self._acked = 0
         self._pinged = time.ticks_ms()
         self.set_callback(on_message)
 
-    def enter(self, clean_session, refused):
-        """Connect; a refusal is the Failure named refused, with its code. Closes on failure."""
+    def enter(self, clean_session, refused, unavailable):
+        """Connect; a refusal is the Failure named refused, or unavailable for code 3.
+
+        Closes the stream if it fails.
+        """
         try:
-            return self.connect(clean_session)
+            self._feed()
+            self.connect(clean_session)
+            self._feed()
         except simple.MQTTException as error:
             self._stream.close()
-            raise Failure(refused, "CONNACK %d" % error.args[0], error.args[0])
-        except Exception:
+            code = error.args[0]
+            raise Failure(unavailable if code == 3 else refused, "CONNACK %d" % code, code)
+        except BaseException:
             self._stream.close()
             raise
 
@@ -72,7 +83,7 @@ class Client(simple.MQTTClient):
             self._stream.start(_LIMIT, "the TLS hand-shake and CONNACK")
             return super().connect(clean_session)
         except AssertionError:
-            raise Failure("mqtt-garbled", "no CONNACK")
+            raise self._garbled("no CONNACK")
         finally:
             simple.socket = module  # type: ignore[attr-defined]
 
@@ -83,9 +94,14 @@ class Client(simple.MQTTClient):
         try:
             super().subscribe(topic.encode(), qos)
         except AssertionError:
-            raise Failure("mqtt-garbled", "SUBACK")
+            raise self._garbled("SUBACK")
         except simple.MQTTException:
-            raise Failure("mqtt-garbled", "SUBSCRIBE refused")
+            raise self._garbled("SUBSCRIBE refused")
+        self._feed()
+
+    def _garbled(self, what):
+        self._stream.is_open = False  # whatever comes next is out of step
+        return Failure("mqtt-garbled", what)
 
     # PUBLISH: {0x30 | flags} {remaining length} {topic length, topic} [{packet ID}] {payload}
     def publish(self, topic, payload, retain=False, qos=0):
@@ -108,6 +124,7 @@ class Client(simple.MQTTClient):
         self._acked = 0
         while qos and self._acked != self.pid:
             self.wait_msg()  # on_message must not publish: its PUBACK would overtake this one
+        self._feed()
 
     def _put_word(self, word):
         self._stream.put(word >> 8)
@@ -129,7 +146,7 @@ class Client(simple.MQTTClient):
         elif kind & 0xF4 == 0x30:  # PUBLISH at QoS 0 or 1
             self._message(size, kind & 2)
         elif kind != 0xD0 or size:
-            raise Failure("mqtt-garbled", "packet %02x of %d bytes" % (kind, size))
+            raise self._garbled("packet %02x of %d bytes" % (kind, size))
         return kind
 
     def _size(self):
@@ -140,7 +157,7 @@ class Client(simple.MQTTClient):
             if self._one[0] < 0x80:
                 return size
             shift += 7
-        raise Failure("mqtt-garbled", "length of more than four bytes")
+        raise self._garbled("length of more than four bytes")
 
     def _word(self):
         self._stream.readinto(self._one, 2)
@@ -148,11 +165,12 @@ class Client(simple.MQTTClient):
 
     def _message(self, size, acknowledge):
         if size > _LARGEST:
+            self._stream.is_open = False
             raise Failure("mqtt-oversized", "%d bytes" % size)
         topic_size = self._word()
         size -= topic_size + (4 if acknowledge else 2)
         if size < 0:
-            raise Failure("mqtt-garbled", "a topic longer than its packet")
+            raise self._garbled("a topic longer than its packet")
         topic = self._stream.read(topic_size)
         packet_id = self._word() if acknowledge else 0
         payload = self._stream.read(size)
@@ -166,20 +184,21 @@ class Client(simple.MQTTClient):
     def idle(self, wait):
         """Take what arrives within wait milliseconds, at most one packet; keep the line alive."""
         self._keep_alive()
+        self._stream.start(_LIMIT, "the rest of a packet")
         if self._stream.readable(wait):
-            self._stream.start(_LIMIT, "the rest of a packet")
             self.wait_msg()
             self._stream.flush()
+        self._feed()
 
-    def linger(self, seconds, feed):
+    def linger(self, seconds):
         """Let seconds pass while the line is kept alive and what arrives is taken."""
-        begun = time.ticks_ms()
-        while True:
-            left = int(seconds * 1000) - time.ticks_diff(time.ticks_ms(), begun)
-            if left <= 0:
-                return
+        left = int(seconds * 1000)
+        last = time.ticks_ms()
+        while left > 0:
             self.idle(min(left, 1000))
-            feed()
+            now = time.ticks_ms()
+            left -= time.ticks_diff(now, last)
+            last = now
 
     def _keep_alive(self):
         now = time.ticks_ms()

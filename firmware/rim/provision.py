@@ -24,20 +24,20 @@ def provision(record, token: str, context, chance, feed, log):
     answers = []
     log("registering %s with %s" % (name, record.endpoint))
     client = open_client(record.endpoint, context, name, dps.username(record.id_scope, name),
-                         token, _KEEP_ALIVE, lambda *message: answers.append(message))  # fmt: skip
+                         token, _KEEP_ALIVE, lambda *message: answers.append(message),
+                         feed)  # fmt: skip
     try:
-        client.enter(True, "dps-refused")
+        client.enter(True, "dps-refused", "dps-unavailable")
         log("provisioning status: connected")
         client.subscribe(dps.RESPONSES)
         registration = dps.Registration(name)
         while True:
             wait = _ask(client, registration, answers, chance)
-            feed()
             if registration.assignment:
                 log("provisioning status: assigned")
                 return registration.assignment
             log("provisioning status: %s, asking again in %d s" % (registration.status, wait))
-            client.linger(wait, feed)
+            client.linger(wait)
     finally:
         client.close()
 

@@ -6,28 +6,31 @@ Owns what happens between the boots. The steps of one are in rim.prepare.
 import gc
 import os
 import sys
+import time
 
 import machine
 
 import keystead
-import rim
 from keystead.failure import Failure
 from rim.device import Device
 from rim.log import log
+from rim.memory import forget_all_but
 
-_WATCHDOG = 120_000  # milliseconds; the longest wait without a feed() is about 60 s
+_WATCHDOG = 120_000  # milliseconds; the longest wait without a feed() is one limit, 30 s, and DNS
 _AT_THE_REPL = 3_600_000  # milliseconds left to somebody who pressed Ctrl-C
-# stays in the heap while the board is connected; all else is loaded when a boot needs it
-_KEPT = ("keystead", "keystead.failure", "keystead.hub", "keystead.percent",
-         "rim", "rim.start", "rim.device", "rim.log", "rim.mqtt", "rim.stream")  # fmt: skip
+_SETTLED = 600_000  # milliseconds connected, after which earlier failures are history
+_PATIENCE = 10  # failures in a row, about a quarter of an hour: then DPS is asked again
+_STARVED = 3  # times out of memory in a row: then only a reset gives it back
+# stays in the heap while the board is connected; all else is loaded when it is needed
+_KEPT = ("keystead.failure", "keystead.hub", "keystead.percent", "rim.start", "rim.device",
+         "rim.log", "rim.memory", "rim.mqtt", "rim.stream")  # fmt: skip
 
 
 def run() -> None:
     """Boot, and after every failure boot again. Returns never, but for Ctrl-C."""
     watchdog = machine.WDT(timeout=_WATCHDOG)
-    life = Life(watchdog.feed)
-    _tell_of_watchdog()
     try:
+        life = Life(watchdog.feed)
         while True:
             life.go()
     except KeyboardInterrupt:
@@ -35,16 +38,9 @@ def run() -> None:
         raise
     except MemoryError:  # in the telling of a failure; a text that is there already can be said
         print("[   -   ] FAILURE 12 out-of-memory: no room to say more, the board resets")
-        machine.reset()
-
-
-def _tell_of_watchdog() -> None:
-    if machine.reset_cause() == machine.WDT_RESET:
-        from rim.aftermath import tell
-
-        tell(Failure("watchdog"))
-        del tell
-        forget()
+    except Exception as error:
+        sys.print_exception(error)
+    machine.reset()
 
 
 def chance() -> float:
@@ -52,28 +48,22 @@ def chance() -> float:
     return int.from_bytes(os.urandom(2), "big") / 65536
 
 
-def forget() -> None:
-    """Unload the modules that only a boot or a failure needs."""
-    for name in list(sys.modules):
-        package, _, module = name.partition(".")
-        if package in ("keystead", "rim") and name not in _KEPT:
-            del sys.modules[name]
-            delattr(keystead if package == "keystead" else rim, module)
-    gc.collect()
-
-
 class Life:
     """What is remembered between one boot's failure and the next attempt."""
 
     def __init__(self, feed):
         """feed(): tell the watchdog that there is progress."""
-        self._feed = feed
+        self._watchdog = feed
         self._mac = machine.unique_id()
         self._assignment = None
-        self._attempt = 0
-        log(
-            "keystead %s, MAC %s" % (keystead.__version__, ":".join("%02x" % b for b in self._mac))
-        )
+        self._second = False  # whether to sign with the secondary key
+        self._attempt = 0  # failures in a row
+        self._starved = 0  # of them, for want of memory
+        self._since = None  # ticks at which the hub was reached, until that has settled
+        mac = ":".join("%02x" % byte for byte in self._mac)
+        log("keystead %s, MAC %s" % (keystead.__version__, mac))
+        if machine.reset_cause() == machine.WDT_RESET:
+            self._tell(Failure("watchdog"))
 
     def go(self) -> None:
         """Boot once; when it ends, say why and wait."""
@@ -88,55 +78,75 @@ class Life:
             sys.print_exception(error)
             self._fail(Failure("bug", repr(error)))
 
-    def _boot(self) -> None:
-        from rim.prepare import prepare
+    def _feed(self) -> None:
+        self._watchdog()
+        if self._since is not None and time.ticks_diff(time.ticks_ms(), self._since) > _SETTLED:
+            self._since = None
+            self._attempt = self._starved = 0
+            from rim.flash import store_failure
 
-        self._feed()
-        self._assignment, token, context = prepare(
-            self._mac, self._assignment, chance, self._feed, log
-        )
-        del prepare
-        forget()
-        hub, device_id = self._assignment
-        device = Device(hub, device_id, token, context, self._feed)
+            store_failure(0)
+            del store_failure
+            forget_all_but(_KEPT)
+
+    def _boot(self) -> None:
+        device = Device(self._renew, self._feed)
         try:
-            self._serve(device)
+            forget_all_but(_KEPT)
+            log("hub: connected")
+            self._since = time.ticks_ms()
+            _serve(device)
         finally:
+            self._since = None
             device.close()
 
-    def _serve(self, device) -> None:
-        from rim import flash
+    def _renew(self) -> tuple:
+        from rim.prepare import prepare
 
-        log("hub: connected")
-        self._attempt = 0
-        flash.store_failure(0)
-        del flash
-        forget()
-        try:
-            application()(device)
-            log("app.py returned; staying connected")
-            while True:
-                device.wait(60)
-        except (Failure, MemoryError):
-            raise
-        except Exception as error:
-            sys.print_exception(error)
-            raise Failure("app-broken", repr(error))
+        self._assignment, token, context = prepare(
+            self._mac, self._assignment, self._second, chance, self._feed
+        )
+        del prepare
+        forget_all_but(_KEPT)
+        hub, device_id = self._assignment
+        return hub, device_id, token, context
 
     def _fail(self, failure: Failure) -> None:
-        forget()  # room for the catalogue's words
-        from rim.aftermath import pause
-
-        if failure.reason == "hub-refused":
-            self._assignment = None  # ask DPS: the device may have moved
         self._attempt += 1
-        pause(failure, self._attempt, chance(), self._feed)
-        del pause
-        forget()
+        reason = failure.reason
+        self._starved = self._starved + 1 if reason == "out-of-memory" else 0
+        if reason in ("dps-unauthorized", "dps-refused", "hub-refused"):
+            self._second = not self._second  # with one key only this changes nothing
+        if reason == "hub-refused" or self._attempt >= _PATIENCE:
+            self._assignment = None  # ask DPS: the device may have moved
+        self._tell(failure, self._attempt)
+        if self._starved >= _STARVED:
+            machine.reset()
+
+    def _tell(self, failure: Failure, attempt: int = 0) -> None:
+        sys.modules.pop("app", None)  # with whatever it kept
+        forget_all_but(_KEPT)  # room for the catalogue's words
+        from rim.aftermath import tell
+
+        tell(failure, attempt, chance(), self._watchdog)
+        del tell
+        forget_all_but(_KEPT)
 
 
-def application():
-    """Return run of app.py. Raises Failure app-absent."""
+def _serve(device) -> None:
+    try:
+        _application()(device)
+        log("app.py returned; staying connected")
+        while True:
+            device.wait(60)
+    except (Failure, MemoryError):
+        raise
+    except Exception as error:
+        sys.print_exception(error)
+        raise Failure("app-broken", repr(error))
+
+
+def _application():
     try:
         from app import run
     except ImportError as error:

@@ -6,74 +6,12 @@ returns exactly what was asked for, and every wait ends at the deadline that sta
 TLS is always verified: there is no way to ask for less.
 """
 
-import errno
 import select
-import socket
 import time
 
 from keystead.failure import Failure
 
 _BUFFER = 1024  # bytes; a CONNECT with two 128-character names and a SAS token fits
-
-
-def open_stream(host: str, port: int, context, limit: int) -> "Stream":
-    """Return a TCP stream to host, ready for the TLS hand-shake, which the first flush makes.
-
-    context: a tls.SSLContext with roots; host goes out as SNI and must be in the certificate.
-    limit: milliseconds for TCP, all of host's addresses together. Raises Failure.
-    """
-    raw = _dial(_addresses(host, port), Deadline(limit, "the TCP connection"))
-    try:
-        # 6, 1: TCP, NODELAY; packets are whole, waiting to fill a segment only costs 40 ms
-        raw.setsockopt(6, 1, 1)
-        # a hand-shake inside the constructor could not be bounded; so the first write makes it
-        encrypted = context.wrap_socket(raw, server_hostname=host, do_handshake_on_connect=False)
-    except OSError as error:
-        raw.close()
-        raise Failure("tls-failed", "no memory for it?", error.args[0])
-    return Stream(raw, encrypted)
-
-
-def _addresses(host: str, port: int) -> list:
-    try:
-        return socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
-    except OSError as error:  # -2 on the Unix port, -202 on ESP32
-        raise Failure("name-unknown", host, error.args[0])
-
-
-def _dial(addresses: list, deadline: "Deadline"):
-    """Return a connected non-blocking socket to the first address that answers."""
-    failure = Failure("name-unknown", "it has no address")
-    for address in addresses:
-        raw = socket.socket(address[0], socket.SOCK_STREAM)
-        try:
-            _connect(raw, address[-1], deadline)
-            return raw
-        except OSError as error:
-            raw.close()
-            failure = Failure("unreachable", code=error.args[0])
-        except Failure:  # the time for all addresses is up
-            raw.close()
-            raise
-    raise failure
-
-
-def _connect(raw, address, deadline: "Deadline") -> None:
-    raw.setblocking(False)
-    try:
-        raw.connect(address)
-    except OSError as error:
-        if error.args[0] != errno.EINPROGRESS:
-            raise
-    poller = select.poll()
-    # lwIP calls a failed connection writable; only who asks for POLLHUP hears of the failure
-    poller.register(raw, select.POLLOUT | select.POLLHUP)
-    while True:
-        for _, event in poller.poll(deadline.left()):
-            if event & (select.POLLERR | select.POLLHUP):
-                raw.read(1)  # raises what the connection met
-                raise OSError(errno.ECONNREFUSED)
-            return
 
 
 class Deadline:
@@ -114,10 +52,28 @@ class Stream(Deadline):
         self.is_open = True
         self.last_read = time.ticks_ms()
 
+    def left(self) -> int:
+        """Return the milliseconds left; a stream whose time is up is out of step, and done."""
+        try:
+            return super().left()
+        except Failure:
+            self.is_open = False
+            raise
+
+    def _broken(self, error: Exception) -> Failure:
+        from rim.broken import named
+
+        self.is_open = False
+        return named(error)
+
+    def _require_open(self) -> None:
+        if not self.is_open:
+            raise Failure("connection-lost", "it is closed")
+
     # ---- the face umqtt.simple knows
 
     def connect(self, address) -> None:
-        """Do nothing: open_stream() connected already."""
+        """Do nothing: rim.dial connected already."""
 
     def setblocking(self, flag: bool) -> None:
         """Do nothing: on ESP32 True would cancel the time-out; start() bounds every wait."""
@@ -172,12 +128,13 @@ class Stream(Deadline):
             self._send(self._out, size)
 
     def _send(self, data, size: int) -> None:
+        self._require_open()
         sent = 0
         while sent < size:
             try:
                 count = self._tls.write(data, sent, size - sent)
             except (OSError, ValueError) as error:
-                raise _broken(error)
+                raise self._broken(error)
             if count:
                 sent += count
             elif sent < size:
@@ -193,15 +150,17 @@ class Stream(Deadline):
         """Fill the first size bytes of buffer. Raises Failure."""
         if self._filled:
             self.flush()
+        self._require_open()
         got = 0
         while got < size:
             try:
                 count = self._tls.readinto(buffer, size - got)
             except (OSError, ValueError) as error:
-                raise _broken(error)
+                raise self._broken(error)
             if count is None:
                 self._wait_readable()
             elif count == 0:
+                self.is_open = False
                 raise Failure("connection-lost", "the server closed it")
             else:
                 got += count
@@ -220,21 +179,3 @@ class Stream(Deadline):
         self.flush()
         # asks TLS, not the socket: it counts bytes that are decrypted already
         return bool(self._tls_poller.poll(wait))
-
-
-def _broken(error: Exception) -> Failure:
-    # ValueError: mbedTLS's words on a certificate it will not take; OSError: errno, its negative,
-    # or mbedTLS's own negative code
-    if isinstance(error, ValueError):
-        text = str(error)
-        if "trusted CA" in text:
-            return Failure("tls-untrusted", text)
-        if "Name" in text:
-            return Failure("tls-wrong-name", text)
-        if "validity" in text:
-            return Failure("tls-expired", text)
-        return Failure("tls-failed", text)
-    code = error.args[0]
-    if code < -255:
-        return Failure("tls-failed", str(error.args[-1]), code)
-    return Failure("connection-lost", code=code)

@@ -21,14 +21,17 @@ def join(networks: list, feed) -> str:
     wlan.active(True)
     if wlan.isconnected():
         return wlan.ifconfig()[0]
+    status = 0
     for ssid, password in networks:
-        wlan.connect(ssid, password)
-        if _joined(wlan, feed):
-            return wlan.ifconfig()[0]
-        status = wlan.status()
+        try:
+            wlan.connect(ssid, password)
+            if _joined(wlan, feed):
+                return wlan.ifconfig()[0]
+            status = wlan.status()
+        except (OSError, RuntimeError) as error:  # "Wifi Internal Error": it is busy connecting
+            status = error.args[0]
         wlan.disconnect()
-    names = ", ".join(ssid for ssid, _ in networks)
-    raise Failure("network-down", names, status if isinstance(status, int) else 0)
+    raise Failure("network-down", ", ".join(ssid for ssid, _ in networks), status)
 
 
 def _joined(wlan, feed) -> bool:

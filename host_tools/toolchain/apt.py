@@ -1,5 +1,6 @@
 """Debian packages without root: a private apt that leaves the machine's own alone."""
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -77,7 +78,8 @@ class PrivateApt:
         debs = self.folder / "debs"
         configuration = str(self.folder / "apt.conf")
         folder = debs if debs.is_dir() else self.folder
-        self.log.run(["apt-get", "-qq", "-c", configuration, *words], folder)
+        environ = {**os.environ, "TMPDIR": str(self.folder)}  # /tmp may be full
+        self.log.run(["apt-get", "-qq", "-c", configuration, *words], folder, environ)
 
     def _write(self, architectures: Sequence[str], retries: int) -> None:
         for name in ("cache/archives/partial", "state", "lists/partial"):
@@ -94,6 +96,10 @@ class PrivateApt:
 
     def _explain(self, failed: CommandFailed) -> str:
         uri = self.source.uri
+        if common := failed.common(self.folder):
+            return common
+        if "apt-get: No such file" in failed.output or "dpkg: No such file" in failed.output:
+            return "apt-get or dpkg is missing: is this really Debian?"
         if "NO_PUBKEY" in failed.output:
             return (
                 "this machine's keyring does not know the keys of Debian 13: "

@@ -18,6 +18,9 @@ def run(words: Sequence[str]) -> int:
         setup.set_up(setup.steps(args.check), places.home(), sys.stderr)
     except CommandError as error:
         return _say(str(error), 1)
+    except PermissionError as error:
+        whose = "this checkout is somebody else's: clone one of your own"
+        return _say(f"{error.filename or places.home()}: {error.strerror}; {whose}", 1)
     except OSError as error:
         return _say(f"{error.filename or places.home()}: {error.strerror or error}", 1)
     except KeyboardInterrupt:

@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 
 from host_tools.errors import CommandError
-from host_tools.toolchain import sources
+from host_tools.toolchain import places, sources
 from host_tools.toolchain.apt import PrivateApt, fit
 from host_tools.toolchain.host import Host
 from host_tools.toolchain.log import CommandFailed, Log
@@ -113,6 +113,8 @@ class Environment:
 
 def explain(failed: CommandFailed, what: str) -> str:
     """Say in one sentence why pip, or what stands for it, did not fetch something."""
+    if common := failed.common(places.home()):
+        return common
     if failed.unreachable():
         return (
             f"{what} can not be fetched because the package index does not answer: "

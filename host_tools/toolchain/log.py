@@ -18,6 +18,12 @@ _UNREACHABLE = re.compile(
     re.IGNORECASE,
 )
 
+_UNTRUSTED = re.compile(
+    r"certificate.verify.failed|confirming the ssl certificate|certificate is not trusted",
+    re.IGNORECASE,
+)
+_FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
+
 _CREDENTIALS = re.compile(r"//[^/\s@']+@")
 
 
@@ -31,6 +37,18 @@ class CommandFailed(Exception):
     def unreachable(self) -> bool:
         """Tell whether the network, rather than what was asked for, is the trouble."""
         return _UNREACHABLE.search(self.output) is not None
+
+    def common(self, folder: Path) -> str | None:
+        """Return the sentence for what can befall any command, None if it is something else."""
+        if _FULL.search(self.output):
+            return f"no room on the disk of {folder}: the set-up needs about 300 MB"
+        if _UNTRUSTED.search(self.output):
+            return (
+                "a server's certificate is not trusted on this machine: is there a proxy that "
+                "opens TLS? Name its CA with `pip config set global.cert FILE`, or have it "
+                "installed for apt"
+            )
+        return None
 
     def reason(self, *marks: str) -> str:
         """Return the last line that begins with one of the marks, else the last line."""

@@ -19,7 +19,7 @@ class Progress:
         self._stream = stream
         self._steps = steps
         self._number = 0
-        self._terminal = stream.isatty()
+        self._terminal = stream.isatty() and os.environ.get("TERM") != "dumb"
         self._coloured = self._terminal and not os.environ.get("NO_COLOR")
 
     @contextmanager

@@ -7,16 +7,31 @@ the very files a real board gets; what the Unix port lacks is in stand_ins.
 import asyncio
 import json
 import os
+import re
 import signal
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from host_tools import firmware
+from host_tools.errors import CommandError
 from host_tools.toolchain import micropython
 
 _STAND_INS = Path(__file__).parent / "stand_ins"
+
+
+@contextmanager
+def chip_folder() -> Iterator[Path]:
+    """Lend a folder for one board; in memory where the system has such a place.
+
+    Its NVS holds a device key: even a command that is killed must not leave it on a disk.
+    """
+    memory = Path("/dev/shm")
+    place = memory if os.access(memory, os.W_OK | os.X_OK) else None
+    with tempfile.TemporaryDirectory(prefix="keystead-", dir=place) as folder:
+        yield Path(folder)
 
 
 @dataclass
@@ -38,6 +53,10 @@ class UnixBoard:
     hosts: Mapping[str, tuple[str, int] | None] = field(default_factory=dict)
     speed: int = 1
     bitten: bool = False  # whether the watchdog ended the last run
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch("[1-9][0-9]{0,8}[km]?", self.heap):
+            raise CommandError(f"heap {self.heap!r}: write bytes, e.g. 65536, 64k or 1m")
 
     @property
     def flash(self) -> Path:

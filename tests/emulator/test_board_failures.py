@@ -10,7 +10,17 @@ import struct
 import pytest
 import trustme
 
-from tests.emulator.conftest import MAC, NAME, RECORD, MakeBoard, said, watch
+from keystead.record import FactoryRecord
+from tests.emulator.conftest import (
+    DEVICE_KEY,
+    ID_SCOPE,
+    MAC,
+    NAME,
+    RECORD,
+    MakeBoard,
+    said,
+    watch,
+)  # fmt: skip
 from tests.emulator.scripted import (
     CONNACK,
     NAMES,
@@ -105,9 +115,17 @@ def test_a_configuration_that_can_not_be_used_is_named(make_board: MakeBoard, te
 # ---- on the way to the server
 
 
-def test_a_name_that_does_not_exist_is_named(make_board: MakeBoard) -> None:
-    lines = asyncio.run(watch(make_board(1, hosts={"*": None}), "next attempt"))
-    said(lines, "FAILURE 33 name-unknown (-2): global.azure-devices-provisioning.net")
+@pytest.mark.parametrize("known", [{"*": None}, {}], ids=["on the bench", "anywhere"])
+@pytest.mark.parametrize("bits", [32, 64])
+def test_a_name_that_does_not_exist_is_named(
+    make_board: MakeBoard, known: dict[str, None], bits: int
+) -> None:
+    # "invalid" is the top level domain that no DNS answers for (RFC 6761)
+    record = FactoryRecord(MAC, ID_SCOPE, NAME, DEVICE_KEY, b"", "dps.invalid").pack()
+    heap = "64k" if bits == 32 else "128k"
+    board = make_board(1, record, hosts=known, bits=bits, heap=heap)
+    lines = asyncio.run(watch(board, "next attempt"))
+    said(lines, "FAILURE 33 name-unknown (-202): dps.invalid")
 
 
 def test_a_closed_port_is_named(make_board: MakeBoard) -> None:
@@ -330,7 +348,8 @@ def test_a_refused_connect_is_named_with_its_code(
     async def story() -> None:
         async with serve(refuse, tls(ca.issue_cert(*NAMES))) as port:
             lines = await watch(make_board(port), "next attempt")
-        said(lines, f"FAILURE 61 dps-refused ({code}): CONNACK {code}")
+        reason = "65 dps-unavailable" if code == 3 else "61 dps-refused"
+        said(lines, f"FAILURE {reason} ({code}): CONNACK {code}")
 
     asyncio.run(story())
 
@@ -483,23 +502,6 @@ def test_the_watchdog_ends_an_application_that_never_waits(
             assert board.bitten
             again = await watch(board, "hub: connected")
         said(again, "FAILURE 13 watchdog")
-
-    asyncio.run(story())
-
-
-def test_the_number_of_the_last_failure_is_kept_until_the_hub_is_reached(
-    make_board: MakeBoard, ca: trustme.CA
-) -> None:
-    async def story() -> None:
-        board = make_board(1)
-        stored = board.folder / "nvs" / "keystead" / "failure.i32"
-        await watch(board, "next attempt")
-        assert stored.read_text() == "34"
-        async with serve(cloud, tls(ca.issue_cert(*NAMES))) as port:
-            board.hosts = {"*": ("127.0.0.1", port)}
-            (board.flash / "app.py").write_text("def run(device): print('here')")
-            await watch(board, "here")
-        assert stored.read_text() == "0"
 
     asyncio.run(story())
 

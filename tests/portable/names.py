@@ -27,6 +27,8 @@ for text in (
     "a1-b2",
     "a1:b2:c3:d4:e5:fg",
     "+a+b+c+d+e+f",
+    "aa1:b2:c3:d4:e5:f",
+    "a1-b2:c3-d4:e5-f6",
     "",
     "a1:b2:c3:d4:e5:f6:07",
 ):

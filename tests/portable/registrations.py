@@ -53,6 +53,10 @@ for retry_after in ("", "0", "-1", "x", "99999", "999999999999"):
 for status, code in ((400, 400004), (401, 401002), (403, 403000), (404, 404201), (409, 409203)):
     tell(str(status), fresh(), "%d/?$rid=1" % status, body(errorCode=code, message="No\nway"))
 tell("no code", fresh(), "401/?$rid=1", b"{}")
+for status in (400, 401, 404):
+    tell("%d without a word" % status, fresh(), "%d/?$rid=1" % status, b"")
+for status in ("", "abc", "0", "100"):
+    tell("status " + status, fresh(), status + "/?$rid=1", ASSIGNING)
 tell(
     "failed", fresh(), "200/?$rid=1", state(status="failed", errorCode=400207, errorMessage="hook")
 )

@@ -48,7 +48,8 @@ class Stream:
 
 def client(incoming, received=None):
     stream = Stream(incoming)
-    made = Client(stream, "d", "u", "p", 60, lambda *message: received.append(message))
+    take = lambda *message: received.append(message)  # noqa: E731
+    made = Client(stream, "d", "u", "p", 60, take, lambda: None)
     made.sock = stream
     return made, stream
 

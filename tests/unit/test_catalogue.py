@@ -29,12 +29,11 @@ def reasons_raised() -> set[str]:
 
 def _reasons(call: ast.Call) -> set[str]:
     name = getattr(call.func, "id", getattr(call.func, "attr", ""))
-    place = {"Failure": 0, "enter": 1}.get(name)
-    if place is None or len(call.args) <= place:
-        return set()
+    places = {"Failure": (0,), "enter": (1, 2)}.get(name, ())
     return {
         part.value
-        for part in ast.walk(call.args[place])
+        for argument in (call.args[place] for place in places if place < len(call.args))
+        for part in ast.walk(argument)
         if isinstance(part, ast.Constant) and isinstance(part.value, str)
     }
 

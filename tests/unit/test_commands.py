@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -235,7 +236,7 @@ def test_a_part_of_an_identity_that_can_not_be_right_is_named(
 
 
 def test_a_full_disk_is_one_line() -> None:
-    command = f"{sys.executable} -m host_tools derive-key a > /dev/full"
+    command = f"{shlex.quote(sys.executable)} -m host_tools derive-key a > /dev/full"
     environment = {**os.environ, "KEYSTEAD_GROUP_KEY": GROUP_KEY}
     result = subprocess.run(
         command, shell=True, env=environment, capture_output=True, text=True, check=False
@@ -244,10 +245,39 @@ def test_a_full_disk_is_one_line() -> None:
     assert result.stderr == "keystead derive-key: No space left on device\n"
 
 
-def test_a_place_of_the_cloud_is_checked(keystead: Run) -> None:
+@pytest.mark.parametrize(
+    ("option", "value", "fault"),
+    [
+        ("--cloud", "nowhere", "write HOST:PORT"),
+        ("--cloud", "127.0.0.1:\u00b2", "write HOST:PORT"),
+        ("--cloud", "127.0.0.1:70000", "write HOST:PORT"),
+        ("--heap", "abc", "write bytes, e.g. 65536, 64k or 1m"),
+        ("--heap", "-5", "write bytes"),
+        ("--app", "nowhere/app.py", "nowhere/app.py: No such file"),
+    ],
+)
+def test_an_option_of_boot_that_can_not_be_right_is_named(
+    keystead: Run, option: str, value: str, fault: str
+) -> None:
     words = ("boot", "--id-scope", "0ne1", "--registration-id", "a", "--mac", MAC.hex())
-    error = refused(keystead(*words, "--cloud", "nowhere", KEYSTEAD_GROUP_KEY=GROUP_KEY))
-    assert "write HOST:PORT" in error
+    result = keystead(*words, f"{option}={value}", KEYSTEAD_GROUP_KEY=GROUP_KEY)
+    assert fault in refused(result)
+
+
+def test_a_file_without_end_is_not_read_to_its_end(keystead: Run) -> None:
+    error = refused(keystead("derive-key", "--group-key-file", "/dev/zero", NAME))
+    assert "the group key in /dev/zero is not Base64" in error
+
+
+def test_closed_streams_are_one_line_at_most() -> None:
+    program = f"{shlex.quote(sys.executable)} -m host_tools derive-key"
+    environment = {**os.environ, "KEYSTEAD_GROUP_KEY": GROUP_KEY}
+    for command, code in ((f"{program} <&-", 1), (f"{program} a >&-", 0)):
+        result = subprocess.run(
+            command, shell=True, env=environment, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == code
+        assert result.stderr.count("\n") <= 1
 
 
 def test_a_file_without_certificates_is_refused(keystead: Run, tmp_path: Path) -> None:
@@ -264,11 +294,16 @@ def test_azures_roots_go_into_the_firmware(keystead: Run, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("verb", sorted(cli.VERBS))
-def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_verb_explains_itself_in_80_columns(
+    verb: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit) as stop:
         cli.main([verb, "--help"])
     assert stop.value.code == 0
-    assert len(capsys.readouterr().out.splitlines()) > 6
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 6
+    assert [line for line in lines if len(line) > 80] == []
 
 
 def test_no_verb_is_wrong_usage(keystead: Run) -> None:
@@ -279,7 +314,7 @@ def test_no_verb_is_wrong_usage(keystead: Run) -> None:
 
 def test_a_reader_that_has_enough_is_no_error_to_talk_about() -> None:
     ids = "\n".join(f"id-{number}" for number in range(20_000))
-    command = f"{sys.executable} -m host_tools derive-key | head -n 1"
+    command = f"{shlex.quote(sys.executable)} -m host_tools derive-key | head -n 1"
     environment = {**os.environ, "KEYSTEAD_GROUP_KEY": GROUP_KEY}
     result = subprocess.run(
         command, shell=True, input=ids, env=environment, capture_output=True, text=True, check=True

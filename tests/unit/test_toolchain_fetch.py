@@ -12,6 +12,7 @@ import pytest
 from host_tools.errors import CommandError
 from host_tools.toolchain import umqtt_simple
 from host_tools.toolchain.host import Host
+from host_tools.toolchain.log import CommandFailed
 from host_tools.toolchain.setup import set_up
 from host_tools.toolchain.sources import Source
 from host_tools.toolchain.umqtt_simple import UmqttSimple
@@ -114,3 +115,19 @@ def test_a_mirror_that_does_not_answer_is_one_sentence(tmp_path, nobody):
     assert screen.endswith("... failed\n")
     assert left(tmp_path) == set()
     assert step.missing()
+
+
+@pytest.mark.parametrize(
+    ("output", "sentence"),
+    [
+        # as apt and pip were seen to say it, each with a misleading line behind it
+        ("E: Write error - write (28: No space left on device)\nE: 404  Not Found", "no room on"),
+        ("OSError: [Errno 28] No space left on device\nConnection broken", "no room on"),
+        ("SSLError(CERTIFICATE_VERIFY_FAILED)\nMax retries exceeded", "is not trusted"),
+        ("problem confirming the ssl certificate: self-signed", "is not trusted"),
+        ("E: Could not connect to mirror", None),
+    ],
+)
+def test_what_befalls_any_command_is_told_before_what_it_looks_like(output, sentence, tmp_path):
+    told = CommandFailed(["pip"], output).common(tmp_path)
+    assert told is None if sentence is None else sentence in told

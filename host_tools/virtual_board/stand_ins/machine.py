@@ -13,6 +13,21 @@ def unique_id():
     return chip.MAC
 
 
+class Pin:
+    """An output; what it does is written down beside the NVS: chip ticks, pin, value."""
+
+    OUT = 3
+
+    def __init__(self, number, mode, value=0):
+        self._number = number
+        self.value(value)
+
+    def value(self, level):
+        ticks = utime.ticks_ms() * chip.SPEED
+        with open(chip.NVS + "/pins", "a") as file:
+            file.write("%d %d %d\n" % (ticks, self._number, level))
+
+
 def reset():
     raise SystemExit(2)
 

@@ -11,9 +11,16 @@ STAT_GOT_IP = 1010
 
 
 class WLAN:
-    def __init__(self, interface):
-        self._active = False
-        self._status = STAT_IDLE
+    """The one radio: every WLAN(STA_IF) is the same object, as on the chip."""
+
+    _radio = None
+
+    def __new__(cls, interface):
+        if cls._radio is None:
+            cls._radio = super().__new__(cls)
+            cls._radio._active = False
+            cls._radio._status = STAT_IDLE
+        return cls._radio
 
     def active(self, flag=None):
         if flag is None:
@@ -23,6 +30,8 @@ class WLAN:
     def connect(self, ssid, password=None):
         if not self._active:
             raise OSError("Wifi Not Started")
+        if self._status != STAT_IDLE:  # the chip goes on trying until told to disconnect
+            raise OSError("Wifi Internal Error")
         if ssid not in chip.WIFI:
             self._status = STAT_NO_AP_FOUND
         elif chip.WIFI[ssid] != password:

@@ -1,0 +1,77 @@
+"""Dialling: from a host name to a stream on which TLS can begin.
+
+Owns name, addresses and TCP. Loaded to connect, forgotten once connected.
+"""
+
+import errno
+import select
+import socket
+
+from keystead.failure import Failure
+from rim.stream import Deadline, Stream
+
+
+def open_stream(host: str, port: int, context, limit: int) -> Stream:
+    """Return a TCP stream to host, ready for the TLS hand-shake, which the first flush makes.
+
+    context: a tls.SSLContext with roots; host goes out as SNI and must be in the certificate.
+    limit: milliseconds for TCP, all of host's addresses together. Raises Failure.
+    """
+    raw = _dial(_addresses(host, port), Deadline(limit, "the TCP connection"))
+    try:
+        # 6, 1: TCP, NODELAY; packets are whole, waiting to fill a segment only costs 40 ms
+        raw.setsockopt(6, 1, 1)
+        # a hand-shake inside the constructor could not be bounded; so the first write makes it
+        encrypted = context.wrap_socket(raw, server_hostname=host, do_handshake_on_connect=False)
+        return Stream(raw, encrypted)
+    except OSError as error:
+        raw.close()
+        raise Failure("tls-failed", "before the hand-shake", error.args[0])
+    except BaseException:  # MemoryError, Ctrl-C: twelve sockets are all a board has
+        raw.close()
+        raise
+
+
+def _addresses(host: str, port: int) -> list:
+    try:
+        return socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+    except OSError as error:  # -202 on ESP32
+        raise Failure("name-unknown", host, error.args[0])
+
+
+def _dial(addresses: list, deadline: Deadline):
+    """Return a connected non-blocking socket to the first address that answers."""
+    failure = Failure("name-unknown", "it has no address")
+    for address in addresses:
+        try:
+            raw = socket.socket(address[0], socket.SOCK_STREAM)
+        except OSError as error:
+            raise Failure("unreachable", "no socket is left", error.args[0])
+        try:
+            _connect(raw, address[-1], deadline)
+            return raw
+        except OSError as error:
+            raw.close()
+            failure = Failure("unreachable", code=error.args[0])
+        except BaseException:  # the time for all addresses is up, or Ctrl-C
+            raw.close()
+            raise
+    raise failure
+
+
+def _connect(raw, address, deadline: Deadline) -> None:
+    raw.setblocking(False)
+    try:
+        raw.connect(address)
+    except OSError as error:
+        if error.args[0] != errno.EINPROGRESS:
+            raise
+    poller = select.poll()
+    # lwIP calls a failed connection writable; only who asks for POLLHUP hears of the failure
+    poller.register(raw, select.POLLOUT | select.POLLHUP)
+    events = poller.poll(deadline.left())
+    while not events:
+        events = poller.poll(deadline.left())  # raises when the time is up
+    if events[0][1] & (select.POLLERR | select.POLLHUP):
+        raw.read(1)  # raises what the connection met
+        raise OSError(errno.ECONNREFUSED)

@@ -1,0 +1,376 @@
+"""What the real firmware does as time goes by: it backs off, renews, feeds, forgets, recovers."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trustme
+
+from host_tools.emulator.cloud import Cloud
+from host_tools.emulator.config import Config
+from host_tools.emulator.enrollment import EnrollmentGroup, KeyPair
+from host_tools.emulator.listener import serve as serve_cloud
+from host_tools.keys import derive_device_key
+from keystead.record import FactoryRecord
+from tests.emulator.conftest import (
+    DEVICE_KEY,
+    GROUP_KEY,
+    ID_SCOPE,
+    MAC,
+    NAME,
+    MakeBoard,
+    said,
+    watch,
+)  # fmt: skip
+from tests.emulator.scripted import CONNACK, NAMES, answer, packet, published, request, serve, tls
+
+HUB = "test-docs-hub.azure-devices.net"
+DPS = "global.azure-devices-provisioning.net"
+ASSIGNED = {"status": "assigned", "assignedHub": HUB, "deviceId": NAME}
+FAST, FASTER = 30, 600  # times the host's time: half a minute in a second, ten minutes in one
+
+
+class Servers:
+    """A DPS and a hub that like everybody, and count."""
+
+    def __init__(self, step: float = 0, pings: bool = True) -> None:
+        """step: seconds each answer takes; pings: whether a PINGREQ is answered."""
+        self.users: list[str] = []
+        self.kinds: list[int] = []  # of packets the hub got after CONNECT
+        self.open = 0
+        self.most_open = 0
+        self._step = step
+        self._pings = pings
+
+    async def script(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.open += 1
+        self.most_open = max(self.most_open, self.open)
+        try:
+            await self._serve(reader, writer)
+        finally:
+            self.open -= 1
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        _, body = await packet(reader)
+        is_dps = b"/registrations/" in body
+        self.users.append("dps" if is_dps else "hub")
+        await self._send(writer, CONNACK)
+        await (self._dps if is_dps else self._hub)(reader, writer)
+
+    async def _dps(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        _, body = await packet(reader)
+        await self._send(writer, b"\x90\x03" + body[:2] + b"\x01")
+        rid = await request(reader, writer)
+        document = {"operationId": "5.1.2", "status": "assigned", "registrationState": ASSIGNED}
+        await self._send(writer, answer(200, rid, json.dumps(document).encode()))
+        await reader.read()
+
+    async def _hub(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            kind, body = await packet(reader)
+            self.kinds.append(kind)
+            if kind == 0x32:
+                await self._send(writer, b"\x40\x02" + published(body)[1])
+            elif kind == 0xC0 and self._pings:
+                await self._send(writer, b"\xd0\x00")
+
+    async def _send(self, writer: asyncio.StreamWriter, data: bytes) -> None:
+        # a server's slowness is what is tested, so it takes real time here
+        await asyncio.sleep(self._step)
+        writer.write(data)
+
+
+@asynccontextmanager
+async def serving(servers: Servers, ca: trustme.CA) -> AsyncIterator[int]:
+    async with serve(servers.script, tls(ca.issue_cert(*NAMES))) as port:
+        yield port
+
+
+def write_app(board: object, source: str) -> None:
+    (board.flash / "app.py").write_text(source)  # type: ignore[attr-defined]
+
+
+# ---- back-off and progress
+
+
+def test_an_application_that_breaks_again_and_again_is_started_ever_more_rarely(
+    make_board: MakeBoard, ca: trustme.CA
+) -> None:
+    async def story() -> None:
+        servers = Servers()
+        async with serving(servers, ca) as port:
+            board = make_board(port, speed=FASTER)
+            write_app(board, "def run(device): 1 / 0")
+            async with board.powered() as console:
+                waits: list[int] = []
+                async for line in console:
+                    waits += map(int, re.findall(r"next attempt:  in (\d+) s", line))
+                    if len(waits) == 9:
+                        break
+        # full jitter over 2, 4, ... 300 s: without growth none of them would be above 2
+        assert max(waits) > 2
+        assert servers.users.count("dps") == 1
+        assert servers.users.count("hub") == 9
+
+    asyncio.run(story())
+
+
+def test_every_socket_is_closed_before_the_next_is_opened(
+    make_board: MakeBoard, ca: trustme.CA
+) -> None:
+    async def story() -> None:
+        servers = Servers()
+        async with serving(servers, ca) as port:
+            board = make_board(port, speed=FASTER)
+            write_app(board, "def run(device): 1 / 0")
+            async with board.powered() as console:
+                seen = 0
+                async for line in console:
+                    seen += "next attempt" in line
+                    if seen == 6:
+                        break
+        assert len(servers.users) == 7
+        assert servers.most_open == 1
+
+    asyncio.run(story())
+
+
+def test_a_slow_server_that_keeps_within_every_limit_does_not_wake_the_watchdog(
+    make_board: MakeBoard, ca: trustme.CA
+) -> None:
+    async def story() -> None:
+        async with serving(Servers(step=27 / FAST), ca) as port:
+            board = make_board(port, speed=FAST)
+            write_app(board, "def run(device):\n    device.send('x')\n    print('over')")
+            await watch(board, "over")
+            assert not board.bitten
+
+    asyncio.run(story())
+
+
+def test_a_number_is_forgotten_only_after_ten_good_minutes(
+    make_board: MakeBoard, ca: trustme.CA
+) -> None:
+    async def story() -> None:
+        board = make_board(1, speed=FASTER)
+        stored = board.folder / "nvs" / "keystead" / "failure.i32"
+        await watch(board, "next attempt")
+        assert stored.read_text() == "34"
+        async with serving(Servers(), ca) as port:
+            board.hosts = {"*": ("127.0.0.1", port)}
+            write_app(
+                board,
+                "def run(device):\n    print('here')\n    device.wait(900)\n    print('later')",
+            )
+            async with board.powered() as console:
+                async for line in console:
+                    if line == "here":
+                        assert stored.read_text() == "34"
+                    if line == "later":
+                        break
+        assert stored.read_text() == "0"
+
+    asyncio.run(story())
+
+
+def test_a_hub_that_can_not_be_found_any_more_sends_the_board_to_dps(
+    make_board: MakeBoard, ca: trustme.CA
+) -> None:
+    async def story() -> None:
+        servers = Servers()
+        async with serving(servers, ca) as port:
+            board = make_board(port, speed=FASTER, hosts={DPS: ("127.0.0.1", port), HUB: None})
+            async with board.powered() as console:
+                failures = 0
+                async for line in console:
+                    failures += "FAILURE 33 name-unknown" in line
+                    if servers.users.count("dps") == 2:
+                        break
+        assert failures == 10
+
+    asyncio.run(asyncio.wait_for(story(), 60))
+
+
+# ---- the connection
+
+
+def test_the_line_is_pinged_at_half_its_keep_alive(make_board: MakeBoard, ca: trustme.CA) -> None:
+    async def story() -> None:
+        servers = Servers()
+        async with serving(servers, ca) as port:
+            board = make_board(port, speed=FASTER)
+            write_app(board, "def run(device):\n    device.wait(750)\n    print('over')")
+            lines = await watch(board, "over")
+        assert servers.kinds[:6] == [0xC0] * 6  # in 750 s, each 120 s after the last
+        assert not any("FAILURE" in line for line in lines)
+
+    asyncio.run(story())
+
+
+def test_a_line_that_answers_no_ping_is_given_up(make_board: MakeBoard, ca: trustme.CA) -> None:
+    async def story() -> None:
+        async with serving(Servers(pings=False), ca) as port:
+            board = make_board(port, speed=FASTER)
+            write_app(board, "def run(device): device.wait(9999)")
+            lines = await watch(board, "next attempt")
+        said(lines, "FAILURE 36 connection-lost: no PINGRESP")
+
+    asyncio.run(story())
+
+
+def test_a_token_is_renewed_before_it_expires_and_the_application_does_not_notice(
+    make_board: MakeBoard, ca: trustme.CA
+) -> None:
+    async def story() -> None:
+        servers = Servers()
+        async with serving(servers, ca) as port:
+            board = make_board(port, speed=FASTER)
+            write_app(
+                board,
+                "def run(device):\n"
+                "    for hour in range(3):\n"
+                "        device.wait(3000)\n"
+                "        device.send(str(hour))\n"
+                "    print('over')\n",
+            )
+            lines = await watch(board, "over")
+        assert not any("FAILURE" in line for line in lines)
+        assert servers.users.count("dps") == 1
+        assert servers.users.count("hub") >= 3
+        assert servers.kinds.count(0x32) == 3
+        assert servers.kinds.count(0xE0) >= 2  # it says good-bye before it dials again
+
+    asyncio.run(asyncio.wait_for(story(), 60))
+
+
+# ---- keys, network, flash, memory
+
+
+def test_a_refused_primary_key_is_followed_by_the_secondary(make_board: MakeBoard) -> None:
+    async def story() -> list[str]:
+        group = EnrollmentGroup("g", hub=HUB, keys=KeyPair(GROUP_KEY, bytes(64)))
+        with Cloud(Config(assigning_replies=0, groups=(group,)), on_event=lambda e: None) as cloud:
+            async with serve_cloud(cloud, "127.0.0.1", 0) as listener:
+                right = derive_device_key(GROUP_KEY, NAME)
+                record = FactoryRecord(MAC, ID_SCOPE, NAME, b"x" * 32, right).pack()
+                board = make_board(listener.port, record, speed=FASTER)
+                (board.flash / "certs" / "bench.der").write_bytes(cloud.ca_der)
+                return await watch(board, "hub: connected")
+
+    lines = asyncio.run(story())
+    said(lines, "FAILURE 62 dps-unauthorized")
+
+
+def test_a_network_that_is_not_there_does_not_keep_the_board_from_the_next(
+    make_board: MakeBoard,
+) -> None:
+    board = make_board(1, speed=FAST)
+    networks = [{"ssid": "gone"}, {"ssid": "bench", "password": "no secret"}]
+    (board.flash / "config.json").write_text(json.dumps({"wifi": networks}))
+    lines = asyncio.run(watch(board, "registering"))
+    said(lines, "network: 127.0.0.1")
+
+
+def test_a_worn_nvs_does_not_stop_a_board(make_board: MakeBoard, ca: trustme.CA) -> None:
+    async def story() -> None:
+        async with serving(Servers(), ca) as port:
+            board = make_board(1, speed=FASTER)
+            # commit() writes here before it renames
+            (board.folder / "nvs" / "keystead" / "failure.i32.new").mkdir()
+            lines = await watch(board, "next attempt")
+            said(lines, "NVS does not keep the failure's number")
+            board.hosts = {"*": ("127.0.0.1", port)}
+            await watch(board, "hub: connected")
+
+    asyncio.run(story())
+
+
+def test_what_a_broken_application_kept_is_given_back(
+    make_board: MakeBoard, ca: trustme.CA
+) -> None:
+    async def story() -> None:
+        async with serving(Servers(), ca) as port:
+            board = make_board(port, speed=FASTER)
+            write_app(
+                board,
+                "kept = []\n"
+                "def run(device):\n"
+                "    kept.append(bytearray(4000))\n"
+                "    print('kept', len(kept))\n"
+                "    raise ValueError\n",
+            )
+            async with board.powered() as console:
+                kept: list[str] = []
+                async for line in console:
+                    if line.startswith("kept"):
+                        kept.append(line)
+                    if len(kept) == 8:
+                        break
+        assert set(kept) == {"kept 1"}
+
+    asyncio.run(story())
+
+
+def test_a_connected_board_keeps_only_what_it_needs(make_board: MakeBoard, ca: trustme.CA) -> None:
+    async def story() -> None:
+        async with serving(Servers(), ca) as port:
+            board = make_board(port)
+            write_app(
+                board,
+                "import sys\n"
+                "def run(device):\n"
+                "    ours = [n for n in sys.modules if n.split('.')[0] in ('keystead', 'rim')]\n"
+                "    print('modules', *sorted(ours))\n",
+            )
+            lines = await watch(board, "modules")
+        assert lines[-1].split()[1:] == [
+            "keystead", "keystead.failure", "keystead.hub", "keystead.percent", "rim",
+            "rim.device", "rim.log", "rim.memory", "rim.mqtt", "rim.start", "rim.stream",
+        ]  # fmt: skip
+
+    asyncio.run(story())
+
+
+# ---- the LED
+
+
+def pulses(log: str) -> list[int]:
+    """Group the LED's pulses by the pauses between them: numbers of pulses."""
+    on = [int(line.split()[0]) for line in log.splitlines() if line.endswith(" 2 1")]
+    groups: list[int] = []
+    last = -10_000
+    for ticks in on:
+        if ticks - last > 900:
+            groups.append(0)
+        groups[-1] += 1
+        last = ticks
+    return groups
+
+
+def test_the_led_blinks_the_number_tens_first(make_board: MakeBoard) -> None:
+    board = make_board(1, speed=10)
+    (board.flash / "lib" / "board.py").write_text("LED = 2")
+
+    async def story() -> None:
+        async with board.powered() as console:
+            waiting = False
+            async for line in console:
+                if waiting and "factory record" in line:
+                    return  # the next attempt: the number was blinked at least once
+                waiting = waiting or "next attempt" in line
+
+    asyncio.run(asyncio.wait_for(story(), 30))
+    assert pulses((board.folder / "nvs" / "pins").read_text())[:2] == [3, 4]
+
+
+def test_a_board_module_without_an_led_stays_dark(make_board: MakeBoard) -> None:
+    board = make_board(1, speed=FAST)
+    (board.flash / "lib" / "board.py").write_text("NAME = 'dark'")
+    lines = asyncio.run(watch(board, "next attempt"))
+    said(lines, "FAILURE 34 unreachable")
+
+
+def test_the_key_of_these_tests_is_derived() -> None:
+    assert derive_device_key(GROUP_KEY, NAME) == DEVICE_KEY
