@@ -13,7 +13,6 @@ TITLE = ".mpy bytes"
 _ANCHOR = "iotc 9 252 B, mqtt_as 11 175 B"
 _BAR = Bar(14_000)
 _WORDS = "keystead.catalogue"
-_FACTORY = "keystead.registration_id"
 
 
 def rows(workshop: Workshop) -> list[Row]:
@@ -28,7 +27,6 @@ def rows(workshop: Workshop) -> list[Row]:
             anchor=_ANCHOR, bar=_BAR, note=_ALL),
         Row("everything", _sum(sizes, everything), stock, anchor=_ANCHOR, bar=_BAR, note=_ALL),
         Row(f"  of it {_WORDS}", _sum(sizes, {_WORDS})),
-        Row(f"  of it {_FACTORY}", _sum(sizes, {_FACTORY}), note=_UNUSED),
     ]  # fmt: skip
 
 
@@ -37,7 +35,6 @@ _ALL = (
     "design's bar is for the portable package and the rim; the anchors have no verification of"
     " certificates (iotc), no DPS (mqtt_as), no back-off, renewal or catalogue"
 )
-_UNUSED = "the factory makes the name; no module of the board imports this one"
 
 
 def module_sizes(lib: Path, packages: Iterable[str]) -> dict[str, int]:

@@ -15,15 +15,16 @@ def connect(at):
 def _ours(at):
     import tls
 
-    from rim.mqtt import open_client
+    from rim.opening import enter, open_client
 
     context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
     context.verify_mode = tls.CERT_REQUIRED
     with open(at["ca"], "rb") as file:
         context.load_verify_locations(file.read())
     client = open_client("%s:%d" % (at["name"], at["port"]), context, at["client_id"],
-                         at["user"], at["password"], _KEEP_ALIVE, _ignore)  # fmt: skip
-    client.enter(True, "hub-refused")
+                         at["user"], at["password"], _KEEP_ALIVE, _ignore,
+                         lambda: None)  # fmt: skip
+    enter(client, True, "hub-refused", "hub-unavailable")
     return client
 
 

@@ -8,7 +8,7 @@ import json
 import time
 
 from keystead import hub
-from rim.mqtt import open_client
+from rim.memory import forget
 
 _KEEP_ALIVE = 240  # seconds
 _RENEWAL = 2880  # seconds, 0.8 of a token's life
@@ -28,11 +28,15 @@ class Device:
 
     def _connect(self) -> None:
         self.hub, self.device_id, token, context = self._renew()
+        from rim.opening import enter, open_client
+
         user = hub.username(self.hub, self.device_id)
         self._client = open_client(self.hub, context, self.device_id, user, token, _KEEP_ALIVE,
                                    _ignore, self._feed)  # fmt: skip
         # clean session 0: 1 would throw away messages queued for this device
-        self._client.enter(False, "hub-refused", "hub-unavailable")
+        enter(self._client, False, "hub-refused", "hub-unavailable")
+        del enter, open_client
+        forget("rim.opening", "rim.dial")
         self._since = time.ticks_ms()
 
     def _keep_fresh(self) -> None:

@@ -1,8 +1,8 @@
 """The MQTT client: the stock umqtt.simple, on our stream.
 
 Owns what the stock class gets wrong on an unattended board: a publish without a limit, packet
-numbers that never wrap, packets read in halves. CONNECT, SUBSCRIBE, PINGREQ and DISCONNECT are
-the stock class's own. Works with umqtt.simple 1.3.4 to 1.8.0.
+numbers that never wrap, packets read in halves. CONNECT and SUBSCRIBE are the stock class's own,
+called by rim.opening, and so is PINGREQ. Works with umqtt.simple 1.3.4 to 1.8.0.
 """
 
 import time
@@ -10,39 +10,9 @@ import time
 from umqtt import simple
 
 from keystead.failure import Failure
-from rim.memory import forget
 
-_PORT = 8883
-_OPENING = 20_000  # milliseconds for TCP, all addresses together
-_LIMIT = 30_000  # milliseconds for an answer
+LIMIT = 30_000  # milliseconds for an answer
 _LARGEST = 4096  # bytes of an incoming message; more is refused, not truncated
-
-
-def open_client(endpoint, context, client_id, user, password, keepalive, on_message, feed):
-    """Return a Client with a TCP connection to endpoint, "host" or "host:port", else 8883.
-
-    context: a tls.SSLContext; the rest as Client takes it. Raises Failure.
-    """
-    from rim.dial import open_stream
-
-    host, _, port = endpoint.partition(":")
-    stream = open_stream(host, int(port) if port.isdigit() else _PORT, context, _OPENING)
-    del open_stream
-    forget("rim.dial")
-    return Client(stream, client_id, user, password, keepalive, on_message, feed)
-
-
-class _Opened:
-    """What connect() takes for the socket module: it hands out the stream that is open."""
-
-    def __init__(self, stream):
-        self._stream = stream
-
-    def getaddrinfo(self, host, port, *rest):
-        return ((None,),)
-
-    def socket(self, *rest):
-        return self._stream
 
 
 class Client(simple.MQTTClient):
@@ -51,63 +21,23 @@ class Client(simple.MQTTClient):
     def __init__(self, stream, client_id, user, password, keepalive, on_message, feed):
         """client_id, user, password: str; keepalive: seconds; feed(): there is progress."""
         super().__init__(client_id.encode(), "", 8883, user.encode(), password.encode(), keepalive)
-        self._stream = stream
-        self._feed = feed
+        self.stream = stream
+        self.feed = feed
         self._one = bytearray(2)
         self._acked = 0
         self._pinged = time.ticks_ms()
         self.set_callback(on_message)
 
-    def enter(self, clean_session, refused, unavailable):
-        """Connect; a refusal is the Failure named refused, or unavailable for code 3.
-
-        Closes the stream if it fails.
-        """
-        try:
-            self._feed()
-            self.connect(clean_session)
-            self._feed()
-        except simple.MQTTException as error:
-            self._stream.close()
-            code = error.args[0]
-            raise Failure(unavailable if code == 3 else refused, "CONNACK %d" % code, code)
-        except BaseException:
-            self._stream.close()
-            raise
-
-    def connect(self, clean_session=True, timeout=None):
-        """Return whether the service kept a session. Raises Failure, or MQTTException(code)."""
-        # the stock connect() makes a blocking socket without time-out: hand it ours instead
-        module, simple.socket = simple.socket, _Opened(self._stream)  # type: ignore[attr-defined]
-        try:
-            self._stream.start(_LIMIT, "the TLS hand-shake and CONNACK")
-            return super().connect(clean_session)
-        except AssertionError:
-            raise self._garbled("no CONNACK")
-        finally:
-            simple.socket = module  # type: ignore[attr-defined]
-
-    def subscribe(self, topic, qos=1):
-        """Subscribe and wait for the SUBACK."""
-        self._stream.start(_LIMIT, "SUBACK")
-        self.pid %= 65535
-        try:
-            super().subscribe(topic.encode(), qos)
-        except AssertionError:
-            raise self._garbled("SUBACK")
-        except simple.MQTTException:
-            raise self._garbled("SUBSCRIBE refused")
-        self._feed()
-
-    def _garbled(self, what):
-        self._stream.is_open = False  # whatever comes next is out of step
+    def garbled(self, what):
+        """Return the Failure for a server that does not speak MQTT as it should."""
+        self.stream.is_open = False  # whatever comes next is out of step
         return Failure("mqtt-garbled", what)
 
     # PUBLISH: {0x30 | flags} {remaining length} {topic length, topic} [{packet ID}] {payload}
     def publish(self, topic, payload, retain=False, qos=0):
         """Send payload (bytes) on topic (bytes); QoS 1 waits for its PUBACK. Raises Failure."""
-        stream = self._stream
-        stream.start(_LIMIT, "PUBACK")
+        stream = self.stream
+        stream.start(LIMIT, "PUBACK")
         stream.put(0x30 | qos << 1 | retain)
         size = 2 + len(topic) + len(payload) + (2 if qos else 0)
         while size > 0x7F:
@@ -124,18 +54,18 @@ class Client(simple.MQTTClient):
         self._acked = 0
         while qos and self._acked != self.pid:
             self.wait_msg()  # on_message must not publish: its PUBACK would overtake this one
-        self._feed()
+        self.feed()
 
     def _put_word(self, word):
-        self._stream.put(word >> 8)
-        self._stream.put(word & 0xFF)
+        self.stream.put(word >> 8)
+        self.stream.put(word & 0xFF)
 
     def wait_msg(self):
         """Take one packet, whole; return its first byte. Raises Failure.
 
         A SUBACK is left for the stock subscribe() to read.
         """
-        stream = self._stream
+        stream = self.stream
         stream.readinto(self._one, 1)
         kind = self._one[0]
         if kind == 0x90:
@@ -146,49 +76,49 @@ class Client(simple.MQTTClient):
         elif kind & 0xF4 == 0x30:  # PUBLISH at QoS 0 or 1
             self._message(size, kind & 2)
         elif kind != 0xD0 or size:
-            raise self._garbled("packet %02x of %d bytes" % (kind, size))
+            raise self.garbled("packet %02x of %d bytes" % (kind, size))
         return kind
 
     def _size(self):
         size = shift = 0
         while shift < 28:
-            self._stream.readinto(self._one, 1)
+            self.stream.readinto(self._one, 1)
             size |= (self._one[0] & 0x7F) << shift
             if self._one[0] < 0x80:
                 return size
             shift += 7
-        raise self._garbled("length of more than four bytes")
+        raise self.garbled("length of more than four bytes")
 
     def _word(self):
-        self._stream.readinto(self._one, 2)
+        self.stream.readinto(self._one, 2)
         return self._one[0] << 8 | self._one[1]
 
     def _message(self, size, acknowledge):
         if size > _LARGEST:
-            self._stream.is_open = False
+            self.stream.is_open = False
             raise Failure("mqtt-oversized", "%d bytes" % size)
         topic_size = self._word()
         size -= topic_size + (4 if acknowledge else 2)
         if size < 0:
-            raise self._garbled("a topic longer than its packet")
-        topic = self._stream.read(topic_size)
+            raise self.garbled("a topic longer than its packet")
+        topic = self.stream.read(topic_size)
         packet_id = self._word() if acknowledge else 0
-        payload = self._stream.read(size)
+        payload = self.stream.read(size)
         # acknowledged by what stands in the buffer now; it goes out with the next flush
         if acknowledge:
-            self._stream.put(0x40)
-            self._stream.put(2)
+            self.stream.put(0x40)
+            self.stream.put(2)
             self._put_word(packet_id)
         self.cb(bytes(topic), bytes(payload))
 
     def idle(self, wait):
         """Take what arrives within wait milliseconds, at most one packet; keep the line alive."""
         self._keep_alive()
-        self._stream.start(_LIMIT, "the rest of a packet")
-        if self._stream.readable(wait):
+        self.stream.start(LIMIT, "the rest of a packet")
+        if self.stream.readable(wait):
             self.wait_msg()
-            self._stream.flush()
-        self._feed()
+            self.stream.flush()
+        self.feed()
 
     def linger(self, seconds):
         """Let seconds pass while the line is kept alive and what arrives is taken."""
@@ -203,21 +133,21 @@ class Client(simple.MQTTClient):
     def _keep_alive(self):
         now = time.ticks_ms()
         half = self.keepalive * 500
-        if time.ticks_diff(now, self._stream.last_read) > 3 * half:
+        if time.ticks_diff(now, self.stream.last_read) > 3 * half:
             raise Failure("connection-lost", "no PINGRESP")
         if time.ticks_diff(now, self._pinged) > half:
             self._pinged = now
-            self._stream.start(_LIMIT, "PINGREQ")
+            self.stream.start(LIMIT, "PINGREQ")
             self.ping()
-            self._stream.flush()
+            self.stream.flush()
 
     def close(self):
         """Say good-bye if the line still works, and close it."""
         try:
-            if self._stream.is_open:
-                self._stream.start(1000, "DISCONNECT")
-                self._stream.write(b"\xe0\0")
-                self._stream.flush()
+            if self.stream.is_open:
+                self.stream.start(1000, "DISCONNECT")
+                self.stream.write(b"\xe0\0")
+                self.stream.flush()
         except Failure:  # the line is gone: nobody to say it to
             pass
-        self._stream.close()
+        self.stream.close()

@@ -8,7 +8,7 @@ import time
 
 from keystead import dps
 from keystead.failure import Failure
-from rim.mqtt import open_client
+from rim.memory import forget
 
 _ANSWER = 30_000  # milliseconds for DPS to answer a request
 _KEEP_ALIVE = 60  # seconds
@@ -20,17 +20,13 @@ def provision(record, token: str, context, chance, feed, log):
     record: a FactoryRecord; token: its SAS token for DPS; context: a tls.SSLContext; chance():
     a number in [0, 1); feed(): called while there is progress; log(text): told each step.
     """
-    name = record.registration_id
     answers = []
-    log("registering %s with %s" % (name, record.endpoint))
-    client = open_client(record.endpoint, context, name, dps.username(record.id_scope, name),
-                         token, _KEEP_ALIVE, lambda *message: answers.append(message),
-                         feed)  # fmt: skip
+    log("registering %s with %s" % (record.registration_id, record.endpoint))
+    client = _open(record, token, context, lambda *message: answers.append(message), feed)
+    forget("rim.opening", "rim.dial")
     try:
-        client.enter(True, "dps-refused", "dps-unavailable")
         log("provisioning status: connected")
-        client.subscribe(dps.RESPONSES)
-        registration = dps.Registration(name)
+        registration = dps.Registration(record.registration_id)
         while True:
             wait = _ask(client, registration, answers, chance)
             if registration.assignment:
@@ -40,6 +36,23 @@ def provision(record, token: str, context, chance, feed, log):
             client.linger(wait)
     finally:
         client.close()
+
+
+def _open(record, token: str, context, on_message, feed):
+    """Return a client that is connected to DPS and hears its answers."""
+    from rim.opening import enter, open_client, subscribe
+
+    name = record.registration_id
+    user = dps.username(record.id_scope, name)
+    client = open_client(record.endpoint, context, name, user, token, _KEEP_ALIVE, on_message,
+                         feed)  # fmt: skip
+    enter(client, True, "dps-refused", "dps-unavailable")
+    try:
+        subscribe(client, dps.RESPONSES)
+    except BaseException:
+        client.close()
+        raise
+    return client
 
 
 def _ask(client, registration, answers, chance) -> float:

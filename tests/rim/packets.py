@@ -5,6 +5,7 @@ import sys
 from keystead.catalogue import entry
 from keystead.failure import Failure
 from rim.mqtt import Client
+from rim.opening import subscribe
 
 
 class Stream:
@@ -86,9 +87,9 @@ attempt("another's PUBACK first", b"\x40\x02\x00\x09\x40\x02\x00\x01",
 attempt("a message before the PUBACK", b"\x30\x05\x00\x01tab\x40\x02\x00\x01",
         lambda c: c.publish(b"t", b"ab", qos=1))  # fmt: skip
 attempt("long", b"", lambda c: c.publish(b"t", bytes(200)))
-attempt("SUBACK", b"\x90\x03\x00\x01\x01", lambda c: c.subscribe("a/#"))
-attempt("SUBSCRIBE refused", b"\x90\x03\x00\x01\x80", lambda c: c.subscribe("a/#"))
-attempt("another's SUBACK", b"\x90\x03\x00\x02\x01", lambda c: c.subscribe("a/#"))
+attempt("SUBACK", b"\x90\x03\x00\x01\x01", lambda c: subscribe(c, "a/#"))
+attempt("SUBSCRIBE refused", b"\x90\x03\x00\x01\x80", lambda c: subscribe(c, "a/#"))
+attempt("another's SUBACK", b"\x90\x03\x00\x02\x01", lambda c: subscribe(c, "a/#"))
 
 
 def wrap(made):

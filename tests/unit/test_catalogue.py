@@ -29,7 +29,7 @@ def reasons_raised() -> set[str]:
 
 def _reasons(call: ast.Call) -> set[str]:
     name = getattr(call.func, "id", getattr(call.func, "attr", ""))
-    places = {"Failure": (0,), "enter": (1, 2)}.get(name, ())
+    places = {"Failure": (0,), "enter": (2, 3)}.get(name, ())
     return {
         part.value
         for argument in (call.args[place] for place in places if place < len(call.args))
