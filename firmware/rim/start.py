@@ -19,7 +19,7 @@ from rim.memory import forget_all_but
 _WATCHDOG = 120_000  # milliseconds; the longest wait without a feed() is one limit, 30 s, and DNS
 _AT_THE_REPL = 3_600_000  # milliseconds left to somebody who pressed Ctrl-C
 _SETTLED = 600_000  # milliseconds connected, after which earlier failures are history
-_PATIENCE = 10  # failures in a row, about a quarter of an hour: then DPS is asked again
+_PATIENCE = 10  # attempts to reach the hub, about a quarter of an hour: then DPS is asked again
 _STARVED = 3  # times out of memory in a row: then only a reset gives it back
 # stays in the heap while the board is connected; all else is loaded when it is needed
 _KEPT = ("keystead.failure", "keystead.hub", "keystead.percent", "rim.start", "rim.device",
@@ -58,6 +58,7 @@ class Life:
         self._assignment = None
         self._second = False  # whether to sign with the secondary key
         self._attempt = 0  # failures in a row
+        self._unreached = 0  # of them, since the hub was reached or DPS was asked
         self._starved = 0  # of them, for want of memory
         self._since = None  # ticks at which the hub was reached, until that has settled
         mac = ":".join("%02x" % byte for byte in self._mac)
@@ -94,6 +95,7 @@ class Life:
         try:
             forget_all_but(_KEPT)
             log("hub: connected")
+            self._unreached = 0
             self._since = time.ticks_ms()
             _serve(device)
         finally:
@@ -117,8 +119,10 @@ class Life:
         self._starved = self._starved + 1 if reason == "out-of-memory" else 0
         if reason in ("dps-unauthorized", "dps-refused", "hub-refused"):
             self._second = not self._second  # with one key only this changes nothing
-        if reason == "hub-refused" or self._attempt >= _PATIENCE:
+        self._unreached += 1
+        if reason == "hub-refused" or self._unreached >= _PATIENCE:
             self._assignment = None  # ask DPS: the device may have moved
+            self._unreached = 0
         self._tell(failure, self._attempt)
         if self._starved >= _STARVED:
             machine.reset()
