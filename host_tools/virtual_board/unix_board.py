@@ -48,7 +48,7 @@ class UnixBoard:
     bits: int = 32
     heap: str = "64k"
     epoch: int = 2000
-    ntp: bool = True
+    ntp: int | None = 0  # seconds the NTP server is wrong by, None if none answers
     wifi: Mapping[str, str] = field(default_factory=lambda: {"bench": "no secret"})
     hosts: Mapping[str, tuple[str, int] | None] = field(default_factory=dict)
     speed: int = 1

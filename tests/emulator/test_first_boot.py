@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from host_tools.emulator.access import Reason
 from host_tools.emulator.cloud import Cloud
 from host_tools.emulator.config import Config
 from host_tools.emulator.enrollment import EnrollmentGroup, IndividualEnrollment, KeyPair
@@ -111,6 +112,18 @@ def test_a_wrong_key_is_refused_and_named(
     lines, _, events = boot(make_board, config, "next attempt", record=record)
     said(lines, f"FAILURE {failure}")
     assert any(isinstance(event, Refused) for event in events)
+
+
+@pytest.mark.parametrize(
+    ("refuse_at", "failure"), [("register", "62 dps-unauthorized"), ("connect", "61 dps-refused")]
+)
+def test_a_clock_that_is_wrong_makes_a_token_that_has_expired(
+    make_board: MakeBoard, refuse_at: str, failure: str
+) -> None:
+    config = Config(groups=(GROUP,), refuse_at=refuse_at)
+    lines, _, events = boot(make_board, config, "next attempt", ntp=-100 * 24 * 3600)
+    said(lines, f"FAILURE {failure}")
+    assert Reason.EXPIRED in [event.reason for event in events if isinstance(event, Refused)]
 
 
 def test_a_device_in_no_enrollment_is_named(make_board: MakeBoard) -> None:

@@ -7,6 +7,6 @@ host = "pool.ntp.org"
 
 
 def settime():
-    if not chip.NTP:
+    if chip.NTP is None:
         raise OSError(116)  # ETIMEDOUT as lwIP numbers it
-    chip.set_clock(int(utime.time()))
+    chip.set_clock(int(utime.time()) + chip.NTP)
