@@ -8,7 +8,8 @@ example, for clients on this machine:
 
 and in Python, with the unmodified azure-iot-device:
   ProvisioningDeviceClient.create_from_symmetric_key(
-      provisioning_host="localhost", id_scope="0ne00002193", registration_id="dev-1",
+      provisioning_host="localhost", id_scope="0ne00002193",
+      registration_id="dev-1",
       symmetric_key=DEVICE_KEY, server_verification_cert=open("ca.pem").read())
   where DEVICE_KEY is what `keystead derive-key dev-1` makes of the group's key
 
@@ -20,7 +21,8 @@ cloud.toml, all of it optional:
   refuse_at = "register"     # or "connect": where a bad token is refused
   [[enrollment_group]]
   name = "mylegacydevices"
-  primary_key = "..."        # and secondary_key: Base64, 16 to 64 bytes; generated when absent
+  primary_key = "..."        # and secondary_key: Base64, 16 to 64 bytes;
+                             # generated when absent
   hub = "test-docs-hub.azure-devices.net"
   enabled = true
   [[individual_enrollment]]
@@ -31,7 +33,9 @@ cloud.toml, all of it optional:
 
 import argparse
 import asyncio
+import re
 import signal
+from contextlib import closing, suppress
 from pathlib import Path
 
 from host_tools.emulator.cloud import Cloud
@@ -90,11 +94,27 @@ def run(args: argparse.Namespace) -> None:
 
 
 async def _run(args: argparse.Namespace) -> None:
-    stop = asyncio.Event()
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    report: Report = JsonReport(stop.set) if args.json else TextReport(stop.set)
+        loop.add_signal_handler(name, stop.set)
+    failures: list[OSError] = []
+
+    def failed(error: OSError) -> None:
+        failures.append(error)
+        with suppress(RuntimeError):  # at the end, when the loop is closed
+            loop.call_soon_threadsafe(stop.set)
+
     config = load(args.config) if args.config else Config()
+    with closing(JsonReport(failed) if args.json else TextReport(failed)) as report:
+        await _serve(args, config, report, stop)
+    # nobody reads any more: that is an end like any other
+    if failures and not isinstance(failures[0], BrokenPipeError):
+        raise CommandError(f"can not write to stdout: {failures[0].strerror}")
+
+
+async def _serve(
+    args: argparse.Namespace, config: Config, report: Report, stop: asyncio.Event
+) -> None:
     with Cloud(
         config, on_event=report.event, state_dir=args.state_dir, advertise=args.advertise
     ) as cloud:
@@ -116,6 +136,6 @@ def _write_ca(cloud: Cloud, path: Path | None) -> Path:
 
 
 def _port(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port: 0 to 65535")
+    if not re.fullmatch("[0-9]{1,5}", text) or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a port: 0 to 65535")
     return int(text)

@@ -45,6 +45,7 @@ class Reason(Enum):
     NOT_ENROLLED = "no enrollment is for this device"
     BAD_REGISTRATION_ID = "that is not a registration ID"
     DISABLED = "it is disabled"
+    TAKEN = "its device ID at the hub belongs to another registration ID"
 
 
 class AccessDenied(Exception):

@@ -7,10 +7,12 @@ Azure's own, so that a small board meets here what it will meet there.
 import os
 import ssl
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import trustme
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 
 from host_tools.errors import CommandError
 
@@ -46,7 +48,9 @@ class Certificates:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.options |= ssl.OP_NO_RENEGOTIATION
-        context.num_tickets = 0  # nobody resumes: two records less in each hand-shake
+        # nobody resumes, but one ticket is worth its record: with none, a client that leaves
+        # Nagle's algorithm on holds CONNECT back until our delayed ACK, 40 ms later
+        context.num_tickets = 1
         context.load_cert_chain(self._server([*NAMES, *names]))
         return context
 
@@ -58,33 +62,48 @@ class Certificates:
         except (OSError, ValueError) as error:
             raise CommandError(f"{certificate} or {key} can not be read: {error}") from None
         ca = trustme.CA(organization_unit_name="bench CA", key_type=trustme.KeyType.RSA)
-        (self._directory / _SERVER_FILE).unlink(missing_ok=True)
-        _write_private(key, ca.private_key_pem.bytes())
-        certificate.write_bytes(ca.cert_pem.bytes())
+        try:  # a certificate is never beside another one's key
+            certificate.unlink(missing_ok=True)
+        except OSError as error:
+            raise CommandError(f"can not remove {certificate}: {error.strerror}") from None
+        _write(key, ca.private_key_pem.bytes(), 0o600)
+        _write(certificate, ca.cert_pem.bytes(), 0o666)
         return ca
 
     def _server(self, names: list[str]) -> Path:
         path = self._directory / _SERVER_FILE
         wanted = sorted(dict.fromkeys(names))
-        if _names_in(path) != wanted:
+        if not _serves(path, wanted, self.ca_pem):
             try:
                 leaf = self._ca.issue_cert(*wanted, key_type=trustme.KeyType.RSA)
             except ValueError as error:
                 raise CommandError(f"no certificate can be for {names}: {error}") from None
-            _write_private(path, leaf.private_key_and_cert_chain_pem.bytes())
+            _write(path, leaf.private_key_and_cert_chain_pem.bytes(), 0o600)
         return path
 
 
-def _names_in(path: Path) -> list[str]:
-    pem = path.read_bytes() if path.exists() else b""
-    if b"-----BEGIN CERTIFICATE" not in pem:
-        return []
-    certificate = x509.load_pem_x509_certificate(pem[pem.index(b"-----BEGIN CERTIFICATE") :])
-    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    return sorted(str(name.value) for name in names)
+# the file is but a cache: whatever is wrong with it, it is made anew
+def _serves(path: Path, names: list[str], ca_pem: bytes) -> bool:
+    try:
+        pem = path.read_bytes()
+        leaf = x509.load_pem_x509_certificate(pem[pem.index(b"-----BEGIN CERTIFICATE") :])
+        leaf.verify_directly_issued_by(x509.load_pem_x509_certificate(ca_pem))
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(path, password="none")
+        found = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (OSError, ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+        return False
+    return sorted(str(name.value) for name in found) == names
 
 
-def _write_private(path: Path, data: bytes) -> None:
-    path.unlink(missing_ok=True)
-    with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-        file.write(data)
+# whole or not at all: a full disk leaves what was there
+def _write(path: Path, data: bytes, mode: int) -> None:
+    new = path.with_name(path.name + ".new")
+    try:
+        new.unlink(missing_ok=True)
+        with open(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode), "wb") as file:
+            file.write(data)
+        os.replace(new, path)
+    except OSError as error:
+        with suppress(OSError):
+            new.unlink()
+        raise CommandError(f"can not write {path}: {error.strerror}") from None

@@ -38,15 +38,18 @@ from host_tools.emulator.connect import (
     BAD_PROTOCOL,
     LEVEL,
     NOT_AUTHORIZED,
+    UNAVAILABLE,
     Connect,
 )
 from host_tools.emulator.dps import Dps
 from host_tools.emulator.enrollment import Enrollments, KeyPair, fold
-from host_tools.emulator.events import Connected, Disconnected, Dropped, Event, Refused
+from host_tools.emulator.events import Connected, Disconnected, Dropped, Event, Failed, Refused
+from host_tools.emulator.host_names import RULE, dialable, is_host_name, without_port
 from host_tools.emulator.hub import Hubs
 from host_tools.emulator.peer import Peer
 from host_tools.emulator.session import ConnectRefused, Session
-from host_tools.emulator.store import Store
+from host_tools.emulator.store import Store, StoreError
+from host_tools.errors import CommandError
 
 _CODES = {
     Reason.BAD_LEVEL: BAD_PROTOCOL,
@@ -71,6 +74,8 @@ class Cloud:
 
         Raises CommandError.
         """
+        if advertise and not is_host_name(without_port(advertise)):
+            raise CommandError(f"--advertise {advertise[:80]!r} is not a host name: {RULE}")
         self.tell = on_event
         self.advertise = advertise
         with ExitStack() as state:
@@ -78,7 +83,7 @@ class Cloud:
                 state.enter_context(tempfile.TemporaryDirectory(prefix="keystead-"))
             )
             store = state.enter_context(closing(Store(self.state_dir)))
-            self.config = _with_keys(config, store, random)
+            self.config = _with_keys(config, store, random, self.state_dir)
             self._certificates = Certificates(self.state_dir)
             self._state = state.pop_all()
         enrollments = Enrollments(self.config.groups, self.config.individuals)
@@ -118,8 +123,7 @@ class Cloud:
 
     def tls_context(self, host: str) -> ssl.SSLContext:
         """Return the context to serve with on host."""
-        advertised = self.advertise.partition(":")[0]
-        names = [host, advertised, *self.config.hubs]
+        names = [host, dialable(host), without_port(self.advertise), *self.config.hubs]
         return self._certificates.context([name for name in names if name])
 
     def admit(self, connect: Connect, session: Session, now: float) -> Peer:
@@ -136,6 +140,10 @@ class Cloud:
             name = self._service(connect).name
             self.tell(Refused(now, name, connect.client_id, denied.reason, f"CONNACK {code}"))
             raise ConnectRefused(code) from None
+        except StoreError as error:
+            name, why = self._service(connect).name, f"its identity can not be read: {error}"
+            self.tell(Failed(now, name, connect.client_id, why, f"CONNACK {UNAVAILABLE}"))
+            raise ConnectRefused(UNAVAILABLE) from None
         older = self._live.get(peer.key)
         if older:
             older.close("the same device connected again", now)
@@ -157,9 +165,14 @@ class Cloud:
         self.tell(Disconnected(now, peer.service, peer.device_id, why))
 
 
-def _with_keys(config: Config, store: Store, random: Callable[[int], bytes]) -> Config:
+def _with_keys(
+    config: Config, store: Store, random: Callable[[int], bytes], state_dir: Path
+) -> Config:
     def completed(kind: str, name: str, keys: KeyPair) -> KeyPair:
-        return keys.completed(store.enrollment_keys(kind, fold(name), random))
+        try:
+            return keys.completed(store.enrollment_keys(kind, fold(name), random))
+        except StoreError as error:
+            raise CommandError(f"can not keep keys in {state_dir}: {error}") from None
 
     return replace(
         config,

@@ -25,13 +25,13 @@ from pathlib import Path
 
 from host_tools.emulator.config import REFUSE_AT, Config
 from host_tools.emulator.enrollment import EnrollmentGroup, IndividualEnrollment, KeyPair, fold
+from host_tools.emulator.host_names import is_host_name
 from host_tools.emulator.toml_table import TomlTable
 from host_tools.errors import CommandError
 from host_tools.keys import decode_key
 from keystead.registration_id import InvalidRegistrationID, check
 
 _ID_SCOPE = re.compile(r"[0-9A-Za-z-]{1,64}")
-_HOST = re.compile(r"(?=.{1,253}$)[0-9A-Za-z]([0-9A-Za-z.-]*[0-9A-Za-z])?")
 # a hub allows + # / % as well, but they would end up in topics as they are
 _DEVICE_ID = re.compile(r"[0-9A-Za-z:._*?!(),=@;$'-]{1,128}")
 
@@ -39,11 +39,11 @@ _DEVICE_ID = re.compile(r"[0-9A-Za-z:._*?!(),=@;$'-]{1,128}")
 def load(path: Path) -> Config:
     """Return the config in a file; raise CommandError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # Windows' editors put a BOM before it
         document = tomllib.loads(text)
     except OSError as error:
         raise CommandError(f"can not read {path}: {error.strerror}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also of a number with 5 000 digits
         raise CommandError(f"{path} is not TOML: {error}") from None
     return parse(TomlTable(str(path), text, "", document))
 
@@ -69,7 +69,7 @@ def _groups(tables: list[TomlTable]) -> list[EnrollmentGroup]:
     return [
         EnrollmentGroup(
             name=_name(table, "name", seen),
-            hub=_matching(_HOST, table, "hub"),
+            hub=_hub(table),
             keys=KeyPair(_key(table, "primary_key"), _key(table, "secondary_key")),
             enabled=_last_flag(table, "enabled"),
         )
@@ -79,16 +79,33 @@ def _groups(tables: list[TomlTable]) -> list[EnrollmentGroup]:
 
 def _individuals(tables: list[TomlTable]) -> list[IndividualEnrollment]:
     seen: set[str] = set()
-    return [
-        IndividualEnrollment(
-            registration_id=_name(table, "registration_id", seen),
-            hub=_matching(_HOST, table, "hub"),
-            keys=KeyPair(_key(table, "primary_key"), _key(table, "secondary_key")),
-            assigned_device_id=_matching(_DEVICE_ID, table, "device_id", ""),
-            enabled=_last_flag(table, "enabled"),
-        )
-        for table in tables
-    ]
+    identities: dict[tuple[str, str], str] = {}
+    return [_individual(table, seen, identities) for table in tables]
+
+
+def _individual(
+    table: TomlTable, seen: set[str], identities: dict[tuple[str, str], str]
+) -> IndividualEnrollment:
+    name, hub = _name(table, "registration_id", seen), _hub(table)
+    key = "device_id" if table.has("device_id") else "registration_id"
+    device_id = _matching(_DEVICE_ID, table, "device_id", "")
+    owner = identities.setdefault((hub.lower(), device_id or name), name)
+    if owner != name:
+        raise table.error(key, f"{owner!r} has the device ID {device_id or name!r} at this hub")
+    return IndividualEnrollment(
+        registration_id=name,
+        hub=hub,
+        keys=KeyPair(_key(table, "primary_key"), _key(table, "secondary_key")),
+        assigned_device_id=device_id,
+        enabled=_last_flag(table, "enabled"),
+    )
+
+
+def _hub(table: TomlTable) -> str:
+    hub = table.text("hub")
+    if not is_host_name(hub):
+        raise table.error("hub", f"{hub!r} can not be one: a host name, without a port")
+    return hub
 
 
 def _name(table: TomlTable, key: str, seen: set[str]) -> str:
@@ -114,7 +131,6 @@ def _matching(
 
 _RULES = {
     _ID_SCOPE: "letters, digits and dashes, at most 64",
-    _HOST: "a host name, without a port",
     _DEVICE_ID: "at most 128 letters, digits and - : . _ * ? ! ( ) , = @ ; $ '",
 }
 
@@ -122,8 +138,9 @@ _RULES = {
 def _key(table: TomlTable, key: str) -> bytes:
     if not table.has(key):
         return b""
+    text = table.text(key)
     try:
-        return decode_key(table.text(key), "it")
+        return decode_key(text, "it")
     except CommandError as error:
         raise table.error(key, str(error)) from None
 

@@ -12,13 +12,13 @@ from host_tools.emulator import dps_bodies
 from host_tools.emulator.access import AccessDenied, Reason, Resource, Token, check
 from host_tools.emulator.config import Config
 from host_tools.emulator.connect import Connect
-from host_tools.emulator.dps_peer import DpsPeer
-from host_tools.emulator.enrollment import Enrollment, Enrollments
-from host_tools.emulator.events import Assigned, Event
+from host_tools.emulator.dps_peer import DpsPeer, ServiceError
+from host_tools.emulator.enrollment import Enrollment, Enrollments, fold
+from host_tools.emulator.events import Assigned, Event, Failed, Refused
 from host_tools.emulator.operations import Operations, guid
 from host_tools.emulator.peer import API_VERSION
 from host_tools.emulator.records import Identity, Registration
-from host_tools.emulator.store import Store
+from host_tools.emulator.store import Store, StoreError
 from keystead import registration_id as registration_ids
 
 _POLICIES = ("", "registration")
@@ -88,21 +88,17 @@ class Dps:
         return token
 
     def assign(self, registration_id: str, enrollment: Enrollment, now: float) -> Registration:
-        """Assign a device to its hub, make its identity there, and return the record of it."""
-        earlier = self._store.registration(registration_id)
-        moved = earlier is not None and earlier.hub.lower() != enrollment.hub.lower()
-        registration = Registration(
-            registration_id,
-            enrollment.device_id(registration_id),
-            enrollment.hub,
-            enrollment.group,
-            "deviceDataMigrated" if moved else "initialAssignment",
-            dps_bodies.etag(guid(self.random)),
-            earlier.created if earlier else now,
-            now,
-        )
-        keys = enrollment.device_keys(registration_id)
-        self._store.assign(registration, Identity(enrollment.hub, registration.device_id, keys))
+        """Assign a device to its hub, make its identity there, and return the record of it.
+
+        A device that moved from another hub loses its identity there, not its live connection.
+        Raises ServiceError.
+        """
+        try:
+            registration = self._keep(registration_id, enrollment, now)
+        except StoreError as error:
+            why = f"its assignment can not be kept: {error}"
+            self.tell(Failed(now, self.name, registration_id, why, "error 500001"))
+            raise ServiceError(500001, "Internal server error.") from None
         self.tell(
             Assigned(
                 now,
@@ -115,6 +111,32 @@ class Dps:
             )
         )
         return registration
+
+    def _keep(self, registration_id: str, enrollment: Enrollment, now: float) -> Registration:
+        device_id, hub = enrollment.device_id(registration_id), enrollment.hub
+        earlier = self._store.registration(registration_id)
+        moved = earlier is not None and earlier.hub.lower() != hub.lower()
+        if moved or earlier is None or earlier.device_id != device_id:
+            self._check_owner(registration_id, device_id, hub, now)
+        registration = Registration(
+            registration_id,
+            device_id,
+            hub,
+            enrollment.group,
+            "deviceDataMigrated" if moved else "initialAssignment",
+            dps_bodies.etag(guid(self.random)),
+            earlier.created if earlier else now,
+            now,
+        )
+        keys = enrollment.device_keys(registration_id)
+        self._store.assign(registration, Identity(hub, device_id, keys))
+        return registration
+
+    def _check_owner(self, registration_id: str, device_id: str, hub: str, now: float) -> None:
+        owner = self._store.owner(hub, device_id)
+        if owner and fold(owner) != fold(registration_id):
+            self.tell(Refused(now, self.name, registration_id, Reason.TAKEN, "error 409001"))
+            raise ServiceError(409001, "Device already exists.")
 
     def name_to_dial(self, hub: str) -> str:
         """Return what a device is told that was assigned to hub."""

@@ -37,7 +37,7 @@ class Service(Protocol):
     random: Callable[[int], bytes]
 
     def assign(self, registration_id: str, enrollment: Enrollment, now: float) -> Registration:
-        """Assign a device to its hub."""
+        """Assign a device to its hub; raise ServiceError."""
 
     def name_to_dial(self, hub: str) -> str:
         """Return what a device is told that was assigned to hub."""
@@ -159,7 +159,7 @@ class DpsPeer(Peer):
         if self._granted is None:
             return ()
         topic = f"$dps/registrations/res/{status}/?$rid={rid}"
-        if status == 202:
+        if status == 202 or status == 429 or status >= 500:
             topic += f"&retry-after={self._dps.retry_after}"
         return (Message(topic, body, self._granted),)
 
@@ -168,8 +168,8 @@ class DpsPeer(Peer):
 def _check_body(body: bytes, registration_id: str) -> None:
     try:
         document = json.loads(body) if body.strip() else {}
-        claimed = document.get("registrationId") or registration_id
-        same = fold(claimed) == fold(registration_id)
+        claimed = document.get("registrationId")
+        same = claimed is None or fold(claimed) == fold(registration_id)
     except (ValueError, AttributeError, RecursionError):
         raise ServiceError(400004, "The request's body is malformed.") from None
     if not same:

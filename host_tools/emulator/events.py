@@ -11,7 +11,13 @@ from typing import Any, ClassVar
 from urllib.parse import unquote
 
 from host_tools.emulator.access import Reason
-from keystead.failure import printable
+
+_LONGEST = 160  # characters of foreign text in a line
+
+
+def printable(text: str) -> str:
+    """Return text cut to a line's length, with a dot for what a terminal can not show."""
+    return "".join(c if c.isprintable() else "." for c in text[:_LONGEST])
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +141,22 @@ class Refused(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Failed(Event):
+    """A device was entitled, and the service could not do its part."""
+
+    NAME = "failed"
+    service: str
+    device_id: str
+    why: str
+    answer: str  # what the device was told, e.g. "error 500001"
+
+    def line(self) -> str:
+        """Return one line for a person."""
+        who = printable(self.device_id)
+        return f"{who} could not be served by {self.service} ({self.answer}): {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
 class Telemetry(Event):
     """A hub received a message from a device."""
 
@@ -162,7 +184,7 @@ class Telemetry(Event):
 
     def line(self) -> str:
         """Return one line for a person."""
-        body = printable(self.body.decode(errors="replace"))
+        body = printable(self.body[: 4 * _LONGEST].decode(errors="replace"))
         named = ", ".join(
             name if value is None else f"{name}={value}" for name, value in self.properties.items()
         )

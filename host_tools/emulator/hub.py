@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from host_tools.emulator.access import AccessDenied, Reason, Resource, Token, check, check_key
 from host_tools.emulator.connect import Connect
 from host_tools.emulator.events import Event
+from host_tools.emulator.host_names import without_port
 from host_tools.emulator.hub_peer import HubPeer, is_telemetry
 from host_tools.emulator.peer import API_VERSION
 from host_tools.emulator.records import Identity
@@ -36,7 +37,7 @@ class Hubs:
         """names: of the hubs; alias: a name that any of them goes by as well, "" for none."""
         self.tell = tell
         self._names = {name.lower() for name in names}
-        self._alias = _host(alias)
+        self._alias = without_port(alias)
         self._store = store
         self._twins: dict[tuple[str, str], Twin] = {}
         self._subscriptions: dict[tuple[str, str], dict[str, int]] = {}
@@ -50,7 +51,7 @@ class Hubs:
         if connect.client_id != device_id:
             raise AccessDenied(Reason.BAD_CLIENT_ID)
         token = Token.parse(connect.password)
-        identity = self._identity(_host(name), device_id, token)
+        identity = self._identity(without_port(name), device_id, token)
         check(token, Resource(self._names_of(identity.hub), ("devices", device_id)), now)
         check_key(token, tuple(identity.keys))
         if not identity.enabled:
@@ -60,7 +61,7 @@ class Hubs:
         return self._peer(connect, identity, api_version, token.expiry)
 
     def _identity(self, name: str, device_id: str, token: Token) -> Identity:
-        if name not in self._names and name != self._alias:
+        if not name or (name not in self._names and name != self._alias):
             raise AccessDenied(Reason.UNKNOWN_HUB)
         hub = name if name in self._names else None
         identities = self._store.identities(device_id, hub)
@@ -97,9 +98,4 @@ class _Names(frozenset[str]):
     """Host names of one hub, each also with any port behind it."""
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and super().__contains__(_host(name))
-
-
-# {host}[:{port}]
-def _host(name: str) -> str:
-    return name.partition(":")[0].lower()
+        return isinstance(name, str) and super().__contains__(without_port(name))

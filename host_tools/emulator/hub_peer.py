@@ -16,6 +16,7 @@ from host_tools.emulator.peer import Hangup, Message, Peer
 from host_tools.emulator.records import Identity
 from host_tools.emulator.twin import Twin, TwinError
 
+LARGEST_MESSAGE = 256 * 1024  # bytes of body and property bag
 TWIN_RESPONSES = "$iothub/twin/res/#"
 _FILTERS = (
     "$iothub/methods/POST/#",
@@ -44,7 +45,7 @@ def is_telemetry(topic: str, device_id: str) -> bool:
 class HubPeer(Peer):
     """One device that its hub let in."""
 
-    largest = 256 * 1024
+    largest = LARGEST_MESSAGE + 64 * 1024  # what is around a message: its topic, above all
 
     def __init__(
         self,
@@ -87,13 +88,16 @@ class HubPeer(Peer):
     def publish(self, message: Publish, now: float) -> Iterable[Message]:
         """Take telemetry, answer a twin request, take a method's answer."""
         if message.topic.startswith(self._telemetry):
-            self._take(message.topic[self._bag :], message.payload, message.retain, now)
+            bag = message.topic[self._bag :]
+            _check_size(bag, message.payload)
+            self._take(bag, message.payload, message.retain, now)
             return ()
         if twin := _TWIN.fullmatch(message.topic):
             return (self._answer(twin[1], twin[2], message.payload),)
         if _METHOD.fullmatch(message.topic):
             return ()
         if message.topic == self._telemetry[:-1]:
+            _check_size("", message.payload)
             self._take("", message.payload, message.retain, now)
             return ()
         raise Hangup("it published to a topic that IoT Hub does not have")
@@ -121,7 +125,13 @@ class HubPeer(Peer):
                 version = self._twin.report(body)
                 topic = f"$iothub/twin/res/204/?$rid={rid}&$version={version}"
             except TwinError as error:
-                topic = f"$iothub/twin/res/400/?$rid={rid}"
-                answer = json.dumps({"errorCode": 400004, "message": str(error)}).encode()
+                topic = f"$iothub/twin/res/{error.code // 1000}/?$rid={rid}"
+                answer = json.dumps({"errorCode": error.code, "message": str(error)}).encode()
         # answered without a subscription too: SDKs ask for the twin right after a reconnect
         return Message(topic, answer, self._subscriptions.get(TWIN_RESPONSES, 0))
+
+
+def _check_size(bag: str, body: bytes) -> None:
+    size = len(bag.encode()) + len(body)
+    if size > LARGEST_MESSAGE:
+        raise Hangup(f"its message has {size} bytes, at most {LARGEST_MESSAGE} are taken")

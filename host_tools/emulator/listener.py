@@ -1,7 +1,7 @@
 """Serve a Cloud over TLS: the only file of the emulator that owns sockets.
 
-Owns listening, connections, their end and the wall clock. Doesn't own a word of MQTT: bytes go
-to session.py and come from there.
+Owns listening, connections, their pace, their end and the clocks. Doesn't own a word of MQTT:
+bytes go to session.py and come from there.
 """
 
 import asyncio
@@ -20,6 +20,9 @@ from host_tools.errors import CommandError
 HOST, PORT = "127.0.0.1", 8883
 _BACKLOG = 1024  # a fleet that lost power together comes back together
 _SWEEP = 0.25  # seconds between two looks at all deadlines
+_TRIES = 20  # for a port that is free for both IPv4 and IPv6
+_PART = 4096  # bytes that a session is fed at once: all its answers to them are in memory
+_TURN = 64 * 1024  # bytes sent to one device before the others get their turn
 _GRACE = 1  # second for a device to close its half after we closed ours
 
 
@@ -48,14 +51,36 @@ class Listener:
     async def open(self, host: str, port: int) -> None:
         """Listen; raise CommandError."""
         loop = asyncio.get_running_loop()
+        if not host:
+            raise CommandError("the host to listen on is empty: name one with --host")
         try:
-            self._server = await loop.create_server(
-                lambda: Connection(self), host, port, backlog=_BACKLOG
-            )
+            self._server = await self._listen(host, port)
         except OSError as error:
             raise CommandError(_why(error, host, port)) from None
         self.port = self._server.sockets[0].getsockname()[1]
         self._sweeper = loop.call_later(_SWEEP, self._sweep)
+
+    async def _listen(self, host: str, port: int) -> asyncio.Server:
+        loop, taken = asyncio.get_running_loop(), port
+        for _ in range(_TRIES):
+            try:
+                server = await loop.create_server(
+                    lambda: Connection(self), host, taken, backlog=_BACKLOG
+                )
+            except OSError:
+                if taken == port:
+                    raise
+                taken = port  # free for one family, not for the other: another free one, then
+                continue
+            ports = [socket.getsockname()[1] for socket in server.sockets]
+            if len(set(ports)) == 1:
+                break
+            # a name with two addresses, each with a free port of its own: the first for both
+            server.close()
+            taken = ports[0]
+        else:
+            raise OSError(errno.EADDRINUSE, "no port is free for all addresses of this name")
+        return server
 
     async def close(self) -> None:
         """Stop listening and end every connection, the stubborn ones by force."""
@@ -83,10 +108,10 @@ class Listener:
             self._empty.set()
 
     def _sweep(self) -> None:
-        now = time.time()
-        for connection in list(self._connections):
-            connection.expire(now)
         self._sweeper = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
+        now, tick = time.time(), time.monotonic()
+        for connection in list(self._connections):
+            connection.expire(now, tick)
 
 
 class Connection(asyncio.Protocol):
@@ -95,29 +120,33 @@ class Connection(asyncio.Protocol):
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self._tls = TlsServer(listener.context)
+        self._unheard = b""  # what the device said and the session was not yet told
+        self._full = False  # the device does not take what it is sent
+        self._sent = 0  # bytes, in this turn
+        self._next: asyncio.Handle | None = None  # the turn that is due
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; asyncio has set TCP_NODELAY."""
         self._transport = cast(asyncio.Transport, transport)
         host, port, *_ = transport.get_extra_info("peername") or ("", 0)
         self._session = Session(
-            self._listener.cloud, self._send, self._hang_up, time.time(), f"{host}:{port}"
+            self._listener.cloud, self._send, self._hang_up, time.monotonic(), f"{host}:{port}"
         )
         self._forced = float("inf")  # when patience with a closed connection ends
         self._listener.add(self)
 
     def data_received(self, data: bytes) -> None:
         """Carry bytes in, and what is answered out."""
+        if self._session.closed:  # OpenSSL might answer, and our half is closed
+            return
         try:
             plain = self._tls.receive(data)
         except TlsError as error:
             self.close(f"TLS: {error}")
             return
-        if plain:
-            self._session.receive(plain, time.time())
         self._flush()
-        if self._tls.ended:
-            self.close("it closed the connection")
+        self._unheard = self._unheard + plain if self._unheard else plain
+        self._go_on()
 
     def eof_received(self) -> None:
         """Note that the other side sends nothing more; the transport then closes itself."""
@@ -128,16 +157,19 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Note that the connection is gone."""
-        self.close("the connection broke")
-        self._listener.remove(self)
+        try:
+            self.close("the connection broke")
+        finally:
+            self._listener.remove(self)
 
     def pause_writing(self) -> None:
         """Take nothing more from a device that does not take what it is sent."""
-        self._transport.pause_reading()
+        self._full = True
 
     def resume_writing(self) -> None:
         """Go on."""
-        self._transport.resume_reading()
+        self._full = False
+        self._go_on()
 
     def close(self, why: str) -> None:
         """End the connection in order."""
@@ -147,11 +179,36 @@ class Connection(asyncio.Protocol):
         """End the connection now."""
         self._transport.abort()
 
-    def expire(self, now: float) -> None:
-        """Look at the deadline."""
-        self._session.expire(now)
-        if now > self._forced:
+    def expire(self, now: float, tick: float) -> None:
+        """Look at the deadlines."""
+        self._session.expire(now, tick)
+        if tick > self._forced:
             self.abort()
+
+    # part by part: a device that asks a lot in one breath and does not read the answers would
+    # fill the memory with them, and one that does read them would keep all others waiting
+    def _go_on(self) -> None:
+        self._sent = 0
+        while self._unheard and not self._full and self._sent < _TURN:
+            part, self._unheard = self._unheard[:_PART], self._unheard[_PART:]
+            self._session.receive(part, time.time(), time.monotonic())
+        if self._session.closed:
+            return
+        if self._unheard or self._full:
+            self._transport.pause_reading()
+            self._ask_for_a_turn()
+            return
+        self._transport.resume_reading()
+        if self._tls.ended:
+            self.close("it closed the connection")
+
+    def _ask_for_a_turn(self) -> None:
+        if not self._full and self._next is None:
+            self._next = asyncio.get_running_loop().call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._next = None
+        self._go_on()
 
     def _send(self, data: bytes) -> None:
         self._tls.send(data)
@@ -160,7 +217,9 @@ class Connection(asyncio.Protocol):
     def _hang_up(self) -> None:
         self._tls.end()
         self._flush()
-        self._forced = time.time() + _GRACE
+        self._unheard = b""
+        self._forced = time.monotonic() + _GRACE
+        self._transport.resume_reading()  # to see that the device hangs up, too
         try:
             # only our half: closing both under bytes on their way would reset the connection,
             # and the device might never read why
@@ -171,6 +230,7 @@ class Connection(asyncio.Protocol):
     def _flush(self) -> None:
         data = self._tls.take()
         if data:
+            self._sent += len(data)
             self._transport.write(data)
 
 

@@ -5,6 +5,7 @@ memory only: a device that asks for an operation that is gone starts again with 
 """
 
 import uuid
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -31,7 +32,7 @@ class Operations:
     def __init__(self, assigning_replies: int, random: Callable[[int], bytes]) -> None:
         self._assigning_replies = assigning_replies
         self._random = random
-        self._operations: dict[str, Operation] = {}
+        self._operations: OrderedDict[str, Operation] = OrderedDict()
 
     # {digit}.{16 hex digits}.{GUID}
     def begin(self, registration_id: str, now: float) -> Operation:
@@ -49,14 +50,15 @@ class Operations:
         if not operation or fold(operation.registration_id) != fold(registration_id):
             return None
         operation.touched = now
-        self._operations[operation_id] = self._operations.pop(operation_id)  # now the youngest
+        self._operations.move_to_end(operation_id)  # now the youngest
         return operation
 
     def _forget(self, now: float) -> None:
-        for operation in list(self._operations.values()):
-            if now - operation.touched <= LIFETIME:
+        while self._operations:
+            oldest = next(iter(self._operations.values()))
+            if now - oldest.touched <= LIFETIME:
                 break
-            del self._operations[operation.operation_id]
+            del self._operations[oldest.operation_id]
 
 
 def guid(random: Callable[[int], bytes]) -> str:

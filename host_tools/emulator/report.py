@@ -1,13 +1,13 @@
 """Report: what `keystead cloud` prints, for people or for scripts.
 
-Owns the words around events; an event words itself (events.py). No key is printed unless asked
-for, and every line is flushed, as the reader may be a pipe.
+Owns the words around events; an event words itself (events.py), and outlet.py carries the lines.
+No key is printed unless asked for.
 """
 
 import json
-import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,9 +23,12 @@ from host_tools.emulator.events import (
     Disconnected,
     Dropped,
     Event,
+    Failed,
     Refused,
     Telemetry,
 )
+from host_tools.emulator.host_names import dialable, place
+from host_tools.emulator.outlet import Outlet, stdout
 from host_tools.keys import encode_key
 
 Facts = dict[str, Any]
@@ -35,6 +38,7 @@ _STYLES: dict[type[Event], str] = {
     Connected: "green",
     Disconnected: "dim",
     Dropped: "yellow",
+    Failed: "bold red",
     Refused: "bold red",
     Telemetry: "cyan",
 }
@@ -45,6 +49,7 @@ def describe(cloud: Cloud, host: str, port: int, ca: Path, show_keys: bool) -> F
     return {
         "host": host,
         "port": port,
+        "dial": dialable(host),
         "id_scope": cloud.config.id_scope,
         "ca": str(ca),
         "advertise": cloud.advertise,
@@ -76,49 +81,62 @@ class Report(Protocol):
     def event(self, event: Event) -> None:
         """Tell what happened."""
 
+    def close(self) -> None:
+        """Print what is left."""
+
 
 class TextReport:
     """Lines for people, in colour on a terminal unless NO_COLOR is set."""
 
-    def __init__(self, on_closed: Callable[[], object]) -> None:
-        """on_closed: called when nobody reads any more."""
+    def __init__(self, on_failed: Callable[[OSError], object]) -> None:
+        """on_failed: called in another thread when nothing more can be printed."""
         self._console = Console(highlight=False, soft_wrap=True)
-        self._on_closed = on_closed
+        self._outlet = Outlet(stdout(), on_failed, lambda count: f"... {count} events not shown")
+        self.close = self._outlet.close
 
     def listening(self, facts: Facts) -> None:
         """Tell that the cloud is ready, and what describe() says."""
-        host = f"[{facts['host']}]" if ":" in facts["host"] else facts["host"]
-        self._print(f"listening on {host}:{facts['port']}", "bold")
-        for name, value in _lines(facts):
-            self._print(f"  {name:<22} {value}")
+        lines = [self._styled(f"listening on {place(facts['host'], facts['port'])}", "bold")]
+        lines += [f"  {name:<22} {value}" for name, value in _lines(facts)]
+        self._outlet.put("\n".join(lines), at_any_rate=True)
 
     def event(self, event: Event) -> None:
         """Tell what happened, with the local time."""
         time = datetime.fromtimestamp(event.time).strftime("%H:%M:%S")
-        self._print(f"{time} {event.line()}", _STYLES.get(type(event), ""))
+        self._outlet.put(self._styled(f"{time} {event.line()}", _STYLES.get(type(event), "")))
 
-    def _print(self, line: str, style: str = "") -> None:
-        if self._console.is_terminal:
-            self._console.print(Text(line, style))
-        else:
-            _write(line, self._on_closed)
+    def _styled(self, line: str, style: str) -> str:
+        if not self._console.is_terminal:
+            return line
+        with self._console.capture() as capture:
+            self._console.print(Text(line, style), end="")
+        return capture.get()
 
 
 class JsonReport:
     """JSON lines for scripts; the one line for people goes to stderr."""
 
-    def __init__(self, on_closed: Callable[[], object]) -> None:
-        """on_closed: called when nobody reads any more."""
-        self._on_closed = on_closed
+    def __init__(self, on_failed: Callable[[OSError], object]) -> None:
+        """on_failed: called in another thread when nothing more can be printed."""
+        self._outlet = Outlet(stdout(), on_failed, _not_shown)
+        self.close = self._outlet.close
 
     def listening(self, facts: Facts) -> None:
         """Tell that the cloud is ready, and what describe() says."""
-        print(f"listening on {facts['host']}:{facts['port']}", file=sys.stderr, flush=True)
-        _write(json.dumps({"event": "listening", **facts}), self._on_closed)
+        self._outlet.put(json.dumps({"event": "listening", **facts}), at_any_rate=True)
+        if sys.stderr is None:  # print() would take stdout instead
+            return
+        with suppress(OSError):
+            ready = f"listening on {place(facts['host'], facts['port'])}"
+            print(ready, file=sys.stderr, flush=True)
 
     def event(self, event: Event) -> None:
         """Tell what happened."""
-        _write(event.json(), self._on_closed)
+        self._outlet.put(event.json())
+
+
+def _not_shown(count: int) -> str:
+    return json.dumps({"event": "not-shown", "count": count})
 
 
 def _lines(facts: Facts) -> list[tuple[str, str]]:
@@ -127,7 +145,7 @@ def _lines(facts: Facts) -> list[tuple[str, str]]:
     )
     lines = [
         ("ID scope", facts["id_scope"]),
-        ("DPS endpoint", f"{facts['host']}, port {facts['port']}"),
+        ("DPS endpoint", f"{facts['dial']}, port {facts['port']}"),
         ("CA certificate", facts["ca"]),
         ("hub they are told", dialled),
     ]
@@ -137,7 +155,10 @@ def _lines(facts: Facts) -> list[tuple[str, str]]:
         name = one["registration_id"]
         as_device = "" if one["device_id"] == name else f", there {one['device_id']}"
         lines += _enrollment_lines("individual enrollment", name, one, as_device)
-    if not any("primary_key" in line for line in facts["enrollment_groups"]):
+    enrollments = facts["enrollment_groups"] + facts["individual_enrollments"]
+    if not enrollments:
+        lines.append(("enrollments", "none: every device will be refused"))
+    elif not any("primary_key" in one for one in enrollments):
         lines.append(("keys", "not shown; --show-keys prints the primary ones"))
     return lines
 
@@ -150,12 +171,3 @@ def _enrollment_lines(
     if "primary_key" in facts:
         lines.append(("  its primary key", facts["primary_key"]))
     return lines
-
-
-def _write(line: str, on_closed: Callable[[], object]) -> None:
-    try:
-        print(line, flush=True)
-    except BrokenPipeError:
-        # nobody reads any more; Python would complain once more when it flushes at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        on_closed()

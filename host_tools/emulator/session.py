@@ -1,8 +1,11 @@
 """Session: one MQTT connection to the cloud, without a socket.
 
 Owns the order of things: CONNECT first, then what the service allows, PUBACK before the
-service's answer, keep-alive, the end. Bytes come in by receive() and go out by `send`; time is
-an argument, in seconds since 1970. Doesn't own what topics mean: that is the peer's service.
+service's answer, keep-alive, the end. Bytes come in by receive() and go out by `send`. Doesn't
+own what topics mean: that is the peer's service.
+
+Time is an argument: `now` in seconds since 1970, for tokens and events, and `tick` in seconds of
+a clock that nobody sets, for every wait.
 """
 
 from collections.abc import Callable
@@ -56,7 +59,7 @@ class Session:
         door: Door,
         send: Callable[[bytes], object],
         hang_up: Callable[[], object],
-        now: float,
+        tick: float,
         address: str = "",
     ) -> None:
         """send: takes bytes for the device; hang_up: ends the connection after them."""
@@ -69,21 +72,13 @@ class Session:
         self._peer: Peer | None = None
         self._out: list[bytes] = []
         self._packet_id = 0
-        self._heard = now
+        self._heard = tick
         self._silence: float = PATIENCE
 
-    @property
-    def deadline(self) -> float:
-        """Return the time when expire() has something to do, unless bytes come before."""
-        silence = self._heard + self._silence
-        return min(silence, self._peer.expiry) if self._peer else silence
-
-    def receive(self, data: bytes, now: float) -> None:
+    def receive(self, data: bytes, now: float, tick: float) -> None:
         """Take bytes from the device, in chunks of any size."""
         if self.closed:
             return
-        if self._peer:  # who has not said CONNECT gains no time by bytes
-            self._heard = now
         try:
             for first, body in self._framer.feed(data):
                 if self.closed:
@@ -94,18 +89,22 @@ class Session:
             self._end()
         except (ProtocolError, Hangup) as error:
             self.close(str(error), now)
+        if self._peer:  # who has not said CONNECT gains no time by bytes
+            self._heard = tick
         self._flush()
 
-    def expire(self, now: float) -> None:
-        """Close if the deadline has passed."""
-        if self.closed or now < self.deadline:
+    def expire(self, now: float, tick: float) -> None:
+        """Close if the time for something is over."""
+        if self.closed:
             return
-        if not self._peer:
-            self.close(f"it sent no CONNECT in {PATIENCE} s", now)
-        elif now >= self._peer.expiry:
+        if self._peer and now >= self._peer.expiry:
             self.close("its token expired", now)
-        else:
+        elif tick < self._heard + self._silence:
+            return
+        elif self._peer:
             self.close("it was silent for 1.5 times its keep-alive", now)
+        else:
+            self.close(f"it sent no CONNECT in {PATIENCE} s", now)
 
     def close(self, why: str, now: float, orderly: bool = False) -> None:
         """End the connection, from whichever side; why is told to the operator."""
@@ -147,8 +146,7 @@ class Session:
             raise ProtocolError(f"{type(packet).__name__.upper()} is not for a client to send")
 
     def _connected(self, connect: Connect, now: float) -> None:
-        peer = self._door.admit(connect, self, now)
-        self._peer, self._heard = peer, now
+        self._peer = peer = self._door.admit(connect, self, now)
         allowed = min(1.5 * connect.keep_alive, LONGEST_SILENCE)
         self._silence = allowed if connect.keep_alive else float("inf")
         self._framer.limit = peer.largest

@@ -1,12 +1,12 @@
 """Store: what survives a restart, in SQLite under a state directory that only its owner can read.
 
 Owns the tables: generated enrollment keys, registrations, hub identities. Doesn't own what they
-mean: enrollment.py, registration.py, identity.py.
+mean: enrollment.py, dps.py, hub.py.
 """
 
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import astuple
 from pathlib import Path
 
@@ -32,6 +32,10 @@ CREATE TABLE identity (
 PRAGMA user_version = 1;
 COMMIT;
 """
+
+
+class StoreError(Exception):
+    """The database can not be used, e.g. as the disk is full; the text says why."""
 
 
 class Store:
@@ -68,37 +72,63 @@ class Store:
 
     def enrollment_keys(self, kind: str, name: str, random: Callable[[int], bytes]) -> KeyPair:
         """Return the keys generated for an enrollment, new ones the first time."""
-        self._database.execute(
+        self._execute(
             "INSERT OR IGNORE INTO enrollment_key VALUES (?, ?, ?, ?)",
             (kind, name, *generate_keys(random)),
         )
-        row = self._database.execute(
+        row = self._execute(
             "SELECT primary_key, secondary_key FROM enrollment_key WHERE kind = ? AND name = ?",
             (kind, name),
         ).fetchone()
         return KeyPair(*row)
 
+    def _execute(self, statement: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+        try:
+            return self._database.execute(statement, values)
+        except sqlite3.Error as error:
+            raise StoreError(str(error)) from None
+
     def registration(self, registration_id: str) -> Registration | None:
         """Return the record of an earlier registration, whatever its case."""
-        row = self._database.execute(
+        row = self._execute(
             "SELECT * FROM registration WHERE registration_id = ?", (registration_id,)
         ).fetchone()
         return Registration(*row) if row else None
 
+    def owner(self, hub: str, device_id: str) -> str:
+        """Return the registration ID to which an identity belongs, "" if to none."""
+        if not self.identities(device_id, hub):
+            return ""
+        row = self._execute(
+            "SELECT registration_id FROM registration"
+            " WHERE device_id = ? AND hub = ? COLLATE NOCASE",
+            (device_id, hub),
+        ).fetchone()
+        return row[0] if row else ""
+
     def assign(self, registration: Registration, identity: Identity) -> None:
-        """Keep a registration and the identity it makes; the one it had elsewhere goes."""
+        """Keep a registration and the identity it makes; the one it had elsewhere goes.
+
+        Raises StoreError.
+        """
+        try:
+            self._assign(registration, identity)
+        except sqlite3.Error as error:  # of the commit
+            raise StoreError(str(error)) from None
+
+    def _assign(self, registration: Registration, identity: Identity) -> None:
         earlier = self.registration(registration.registration_id)
-        self._database.execute("BEGIN IMMEDIATE")
+        self._execute("BEGIN IMMEDIATE")
         with self._database:  # commits, or rolls back on an exception
             if earlier:
-                self._database.execute(
+                self._execute(
                     "DELETE FROM identity WHERE device_id = ? AND hub = ?",
                     (earlier.device_id, earlier.hub),
                 )
-            self._database.execute(
+            self._execute(
                 "REPLACE INTO registration VALUES (?, ?, ?, ?, ?, ?, ?, ?)", astuple(registration)
             )
-            self._database.execute(
+            self._execute(
                 "REPLACE INTO identity VALUES (?, ?, ?, ?, ?, ?)",
                 (identity.hub, identity.device_id, *identity.keys, identity.enabled,
                  registration.updated),
@@ -106,7 +136,7 @@ class Store:
 
     def identities(self, device_id: str, hub: str | None = None) -> list[Identity]:
         """Return the identities with this device ID at hub, or at any, the youngest first."""
-        rows = self._database.execute(
+        rows = self._execute(
             "SELECT hub, device_id, primary_key, secondary_key, enabled FROM identity"
             " WHERE device_id = ? AND ifnull(hub = ?, 1) ORDER BY updated DESC",
             (device_id, hub),

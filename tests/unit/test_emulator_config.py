@@ -85,6 +85,7 @@ def test_every_hub_is_named_once():
 
 GROUP = '[[enrollment_group]]\nname = "g"\nhub = "h"\n'
 SINGLE = '[[individual_enrollment]]\nregistration_id = "r"\nhub = "h"\n'
+OTHER = SINGLE.replace('"r"', '"s"').replace('"h"', '"H"')
 MISTAKES = {
     "[dps]\nid_scope = 7\n": "line 2, [dps], id_scope: must be a text in quotes",
     '[dps]\nid_scope = ""\n': "line 2, [dps], id_scope: '' can not be one: letters, digits",
@@ -114,6 +115,17 @@ MISTAKES = {
     GROUP + 'enabled = "no"\n': "line 4, [[enrollment_group]], enabled: must be true or false",
     GROUP + 'key = "x"\n': "line 4, [[enrollment_group]], key: no such key here",
     GROUP + "primary_key = 7\n": "line 4, [[enrollment_group]], primary_key: must be a text",
+    "[dps]\nretry_after = " + "9" * 5000: "is not TOML: Exceeds the limit",
+    "a = " + "[" * 3000 + "]" * 3000: "is not TOML: ",
+    GROUP.replace('"h"', '"a..b"'): "line 3, [[enrollment_group]], hub: 'a..b' can not be one",
+    GROUP.replace('"h"', f'"{"a" * 64}"'): "line 3, [[enrollment_group]], hub: 'aaa",
+    GROUP.replace('"h"', '"a-.b"'): "line 3, [[enrollment_group]], hub: 'a-.b' can not be one",
+    SINGLE + 'device_id = "p"\n' + OTHER + 'device_id = "p"\n': (
+        "line 8, [[individual_enrollment]], device_id: 'r' has the device ID 'p' at this hub"
+    ),
+    SINGLE + 'device_id = "s"\n' + OTHER: (
+        "line 6, [[individual_enrollment]], registration_id: 'r' has the device ID 's'"
+    ),
     GROUP + 'primary_key = "not Base64!"\n': (
         "line 4, [[enrollment_group]], primary_key: it is not Base64"
     ),
@@ -142,6 +154,21 @@ MISTAKES = {
 @pytest.mark.parametrize(("text", "line"), list(MISTAKES.items()), ids=range(len(MISTAKES)))
 def test_a_mistake_is_named_with_its_place(why, text, line):
     assert line in why(text)
+
+
+def test_a_key_of_the_wrong_type_is_complained_about_once(why):
+    assert why(GROUP + "primary_key = 7\n") == (
+        "line 4, [[enrollment_group]], primary_key: must be a text in quotes"
+    )
+
+
+def test_one_device_id_at_two_hubs_is_two_devices(read):
+    one, other = SINGLE + 'device_id = "p"\n', OTHER.replace('"H"', '"i"') + 'device_id = "p"\n'
+    assert len(read(one + other).individuals) == 2
+
+
+def test_a_byte_order_mark_is_passed_over(read):
+    assert read("\ufeff" + OF_THE_ISSUE) == read(OF_THE_ISSUE)
 
 
 def test_a_key_does_not_show_in_a_complaint(why):

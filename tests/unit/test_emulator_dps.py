@@ -17,7 +17,7 @@ from host_tools.emulator.enrollment import (
     IndividualEnrollment,
     KeyPair,
 )
-from host_tools.emulator.events import Assigned, Refused, Registering
+from host_tools.emulator.events import Assigned, Failed, Refused, Registering
 from host_tools.emulator.operations import LIFETIME
 from host_tools.emulator.packets import Publish
 from host_tools.emulator.peer import Hangup
@@ -202,6 +202,7 @@ def test_register_bodies_of_all_sdks_are_taken(bench, body):
 @pytest.mark.parametrize(
     "body",
     [b"{", b"[]", b"7", b'"dev-1"', b'{"registrationId":"dev-2"}', b'{"registrationId":7}',
+     b'{"registrationId":0}', b'{"registrationId":""}', b'{"registrationId":false}',
      b"\xff", b"[" * 100_000],
 )  # fmt: skip
 def test_a_register_body_that_is_wrong_gets_400(bench, body):
@@ -396,6 +397,33 @@ def test_an_assignment_makes_the_identity_with_both_derived_keys(bench):
     pump(device.Registration("dev-1"), bench.connect())
     (identity,) = bench.store.identities("dev-1", HUB)
     assert tuple(identity.keys) == tuple(derive_device_key(key, "dev-1") for key in KEYS)
+
+
+def test_an_identity_of_another_registration_is_not_taken_over(make_bench):
+    thief = IndividualEnrollment("thief", HUB, KeyPair(b"t" * 32, b"u" * 32), "dev-1")
+    bench = make_bench(config=replace(CONFIG, individuals=(thief,), assigning_replies=0))
+    ask(bench.connect(), REGISTER + "1")
+    before = bench.store.identities("dev-1")
+    topic, error = ask(bench.connect("thief", b"t" * 32), REGISTER + "1")
+    assert (topic, error["errorCode"]) == ("$dps/registrations/res/409/?$rid=1", 409001)
+    assert bench.events[-1] == Refused(NOW, "DPS", "thief", Reason.TAKEN, "error 409001")
+    assert bench.store.identities("dev-1") == before
+    assert "/res/200/" in ask(bench.connect(), REGISTER + "2")[0]
+
+
+def test_a_full_disk_is_told_to_the_operator_and_the_device_may_try_again(make_bench):
+    bench = make_bench(config=replace(CONFIG, assigning_replies=0))
+    bench.store._database.execute("PRAGMA max_page_count = 1")  # no more than there are
+    for number in range(200):
+        topic, body = ask(bench.connect(f"dev-{number}"), REGISTER + "1")
+        if "/res/200/" not in topic:
+            break
+    assert topic == "$dps/registrations/res/500/?$rid=1&retry-after=1"
+    assert body["errorCode"] == 500001
+    assert isinstance(bench.events[-1], Failed)
+    assert "disk is full" in bench.events[-1].why
+    bench.store._database.execute("PRAGMA max_page_count = 1000000")
+    assert "/res/200/" in ask(bench.connect(f"dev-{number}"), REGISTER + "2")[0]
 
 
 def test_who_registers_again_keeps_the_day_it_was_created(make_bench):

@@ -10,6 +10,7 @@ from host_tools.emulator.events import (
     Connected,
     Disconnected,
     Dropped,
+    Failed,
     Refused,
     Registering,
     Telemetry,
@@ -39,7 +40,15 @@ LINES = {
     Telemetry(AT, HUB, "dev-1", b'{"t":1}', "%24.ct=application%2Fjson&a&b="): (
         'dev-1 sent telemetry: {"t":1} [$.ct=application/json, a, b=]'
     ),
-    Telemetry(AT, HUB, "dev-1", b"\x1b[31m\n\xff", ""): "dev-1 sent telemetry: .[31m..",
+    Telemetry(AT, HUB, "dev-1", b"\x1b[31m\n\xff", ""): "dev-1 sent telemetry: .[31m.\ufffd",
+    Telemetry(AT, HUB, "dev-1", '{"t":"21 °C\u202e"}'.encode(), "ort=K%C3%B6ln"): (
+        'dev-1 sent telemetry: {"t":"21 °C."} [ort=Köln]'
+    ),
+    Telemetry(AT, HUB, "dev-1", b"x" * 1000, ""): "dev-1 sent telemetry: " + "x" * 160,
+    Failed(AT, "DPS", "dev-1", "its assignment can not be kept: disk is full", "error 500001"): (
+        "dev-1 could not be served by DPS (error 500001): its assignment can not be kept:"
+        " disk is full"
+    ),
     Refused(AT, "DPS", "\x1b[31m\n", Reason.BAD_USERNAME, "CONNACK 4"): (
         ".[31m. refused by DPS (CONNACK 4): the user name is neither DPS's nor an IoT Hub's"
     ),

@@ -21,6 +21,7 @@ NOW = 1_700_000_000.0
 HUB = "test-docs-hub.azure-devices.net"
 OTHER = "other-hub.azure-devices.net"
 KEYS = KeyPair(b"p" * 32, b"s" * 32)
+PATCH = "$iothub/twin/PATCH/properties/reported/?$rid=1"
 
 
 class Bench:
@@ -105,6 +106,22 @@ def test_other_user_names_are_refused(bench, username):
     assert bench.why(username=username) is Reason.BAD_USERNAME
 
 
+@pytest.mark.parametrize(
+    "name", [f"{HUB}:xx", f"{HUB}:1:2", f"{HUB}:", f"{HUB}:123456", f"{HUB}:65536", ":9", ":"]
+)
+def test_what_is_no_host_with_a_port_is_no_name_of_the_hub(bench, name):
+    username = f"{name}/dev-1/?api-version=2021-04-12"
+    assert bench.why(username=username) is Reason.UNKNOWN_HUB
+    assert bench.why(sr=f"{name}/devices/dev-1") is Reason.WRONG_RESOURCE
+
+
+def test_no_alias_is_no_name(bench):
+    bench.hubs = Hubs([HUB], bench.store, bench.events.append)
+    for name in (":9", ":", "localhost"):
+        username = f"{name}/dev-1/?api-version=2021-04-12"
+        assert bench.why(username=username) is Reason.UNKNOWN_HUB
+
+
 def test_the_reasons_at_the_door(bench):
     assert bench.why(key=b"x" * 32) is Reason.WRONG_KEY
     assert bench.why(now=NOW + 3600) is Reason.EXPIRED
@@ -185,13 +202,87 @@ def test_what_a_device_reports_is_in_its_twin(bench):
     assert json.loads(body)["reported"] == {"radio": {"rssi": -60, "band": 2}, "$version": 3}
 
 
-@pytest.mark.parametrize("body", [b"", b"7", b"{", b"\xff", b"[" * 100_000])
-def test_a_patch_that_is_no_object_gets_400(bench, body):
-    ((topic, error),) = send(
-        bench.connect(), "$iothub/twin/PATCH/properties/reported/?$rid=1", body
-    )
+def nested(levels):
+    return b'{"a":' * levels + b"1" + b"}" * levels
+
+
+# eleven objects are the document itself and ten levels below it
+@pytest.mark.parametrize(
+    "patch",
+    [
+        nested(11),
+        b'{"a":' + b"[" * 10 + b"]" * 10 + b"}",
+        b'{"%s":"%s"}' % (b"k" * 1024, b"v" * 4096),
+        b'{"n":[4503599627370496,-1.5e308,"\\ud800",{}]}',
+    ],
+    ids=range(4),
+)
+def test_what_a_twin_may_hold_is_taken(bench, patch):
+    peer = bench.connect()
+    ((topic, _),) = send(peer, PATCH, patch)
+    assert topic.startswith("$iothub/twin/res/204/")
+    ((_, body),) = send(peer, "$iothub/twin/GET/?$rid=")
+    assert json.loads(body)["reported"] == {**json.loads(patch), "$version": 2}
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        b"",
+        b"7",
+        b"{",
+        b"\xff",
+        b"[" * 100_000,
+        nested(12),
+        nested(974),
+        b'{"a":' + b"[" * 11 + b"]" * 11 + b"}",
+        b'{"a":NaN}',
+        b'{"a":[{"b":-Infinity}]}',
+        b'{"a":1e999}',
+        b'{"a":9007199254740993}',
+        b'{"a":%s}' % (b"9" * 5000),
+        b'{"a":"%s"}' % (b"v" * 4097),
+        b'{"%s":1}' % (b"k" * 1025),
+        b'{"a.b":1}',
+        b'{"a":{"$version":1}}',
+        b'{"a b":1}',
+    ],
+    ids=range(18),
+)
+def test_a_patch_that_a_twin_does_not_take_gets_400_and_changes_nothing(bench, patch):
+    peer = bench.connect()
+    send(peer, PATCH, b'{"before":1}')
+    ((topic, error),) = send(peer, PATCH, patch)
     assert topic == "$iothub/twin/res/400/?$rid=1"
     assert json.loads(error)["errorCode"] // 1000 == 400
+    ((_, body),) = send(peer, "$iothub/twin/GET/?$rid=")
+    assert json.loads(body)["reported"] == {"before": 1, "$version": 2}
+
+
+def test_reported_properties_end_at_32_kilobytes_and_a_refused_patch_changes_nothing(bench):
+    peer = bench.connect()
+    for number in range(7):
+        ((topic, _),) = send(peer, PATCH, b'{"%d":"%s"}' % (number, b"v" * 4096))
+        assert "/res/204/" in topic
+    ((topic, error),) = send(peer, PATCH, b'{"0":null,"7":"%s","8":"%s"}' % ((b"v" * 4096,) * 2))
+    assert topic == "$iothub/twin/res/413/?$rid=1"
+    assert json.loads(error)["errorCode"] == 413001
+    ((_, body),) = send(peer, "$iothub/twin/GET/?$rid=")
+    assert json.loads(body)["reported"].keys() == {*"0123456", "$version"}
+
+
+def test_a_message_may_have_256_kilobytes_with_its_properties(bench):
+    peer = bench.connect()
+    send(peer, "devices/dev-1/messages/events/a=b", bytes(256 * 1024 - 3))
+    assert len(bench.events) == 1
+    for topic, size in (
+        ("devices/dev-1/messages/events/a=b", -2),
+        ("devices/dev-1/messages/events", 1),
+    ):
+        with pytest.raises(Hangup, match="at most 262144"):
+            send(peer, topic, bytes(256 * 1024 + size))
+    assert peer.largest > 256 * 1024 + 65_535
+    assert len(bench.events) == 1
 
 
 def test_a_twin_is_answered_with_the_granted_qos(bench):

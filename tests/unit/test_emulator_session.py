@@ -28,6 +28,7 @@ from keystead import dps, hub
 from keystead.sas import sas_token
 
 NOW = 1_700_000_000.0
+TICK = 500.0  # of the clock that nobody sets
 HUB = "test-docs-hub.azure-devices.net"
 KEYS = KeyPair(b"p" * 64, b"s" * 64)
 CONFIG = Config(assigning_replies=0, groups=(EnrollmentGroup("mylegacydevices", HUB, KEYS),))
@@ -42,7 +43,7 @@ class Line:
         self.diary = [] if diary is None else diary
         self.sent = bytearray()
         self._framer = Framer()
-        self.session = Session(cloud, self._send, self._hang_up, NOW, "127.0.0.1:5")
+        self.session = Session(cloud, self._send, self._hang_up, TICK, "127.0.0.1:5")
 
     def _send(self, data):
         self.diary.append((self, "sent"))
@@ -56,10 +57,10 @@ class Line:
     def hung_up(self):
         return (self, "hung up") in self.diary
 
-    def say(self, *packets, now=NOW):
+    def say(self, *packets, now=NOW, tick=TICK):
         """Send packets in one piece; return what comes back."""
         data = b"".join(p if isinstance(p, bytes) else p.encode() for p in packets)
-        self.session.receive(data, now)
+        self.session.receive(data, now, tick)
         return self.heard()
 
     def heard(self):
@@ -189,7 +190,7 @@ def test_nothing_is_heard_after_goodbye(bench):
         (Suback(1, (1,)), "SUBACK is not for a client"),
         (Connack(0), "CONNACK is not for a client"),
         (b"\x00\x00", "no packet begins"),
-        (b"\x30\xff\xff\xff\x7f", "at most 262144"),
+        (b"\x30\xff\xff\xff\x7f", "at most 327680"),
     ],
     ids=str,
 )
@@ -280,35 +281,52 @@ def test_a_stored_session_is_told_at_the_hub_and_never_at_dps(bench):
 
 def test_connect_is_waited_for_30_seconds_and_bytes_gain_no_time(bench):
     line = Line(bench.cloud)
-    line.session.receive(b"\x10", NOW + 29)
-    assert line.session.deadline == NOW + PATIENCE == NOW + 30
-    line.session.expire(NOW + 29.9)
+    line.session.receive(b"\x10", NOW + 29, TICK + 29)
+    assert PATIENCE == 30
+    line.session.expire(NOW + 29.9, TICK + 29.9)
     assert not line.hung_up
-    line.session.expire(NOW + 30)
+    line.session.expire(NOW + 30, TICK + 30)
     assert line.hung_up
     assert bench.events == [Dropped(NOW + 30, "127.0.0.1:5", "it sent no CONNECT in 30 s")]
 
 
+def lives_until(line):
+    """The second after TICK in which a silent device is dropped."""
+    for second in range(4000):
+        line.session.expire(NOW, TICK + second)
+        if line.hung_up:
+            return second
+    return None
+
+
 def test_silence_ends_after_one_and_a_half_keep_alives(bench):
     line = bench.device(keep_alive=60)
-    assert line.session.deadline == NOW + 90
-    line.say(Pingreq(), now=NOW + 80)
-    assert line.session.deadline == NOW + 170
-    line.session.expire(NOW + 169)
-    assert not line.hung_up
-    line.session.expire(NOW + 170)
+    line.say(Pingreq(), tick=TICK + 80)
+    assert lives_until(line) == 170
     assert "silent" in bench.events[-1].why
 
 
 def test_keep_alive_0_is_none_and_the_longest_is_capped(bench):
-    assert bench.device(keep_alive=0).session.deadline == NOW + 3600
-    assert bench.device(keep_alive=65535).session.deadline == NOW + 1767
+    assert lives_until(bench.device(keep_alive=60)) == 90
+    assert lives_until(bench.device(keep_alive=65535)) == 1767
+    assert lives_until(bench.device(keep_alive=0)) is None
+
+
+def test_setting_the_clock_drops_nobody_whose_token_is_good(bench):
+    live, waiting = bench.device(keep_alive=60), Line(bench.cloud)
+    for now in (NOW + 3000, NOW - 1_000_000):
+        live.session.expire(now, TICK + 1)
+        waiting.session.expire(now, TICK + 1)
+    live.say(Pingreq(), now=NOW - 1_000_000, tick=TICK + 80)
+    assert not live.hung_up
+    assert not waiting.hung_up
 
 
 def test_the_connection_ends_with_its_token(bench):
     line = bench.device(keep_alive=0)
-    line.say(Pingreq(), now=NOW + 3599)
-    line.session.expire(NOW + 3600)
+    line.session.expire(NOW + 3599, TICK)
+    assert not line.hung_up
+    line.session.expire(NOW + 3600, TICK)
     assert bench.events[-1].why == "its token expired"
 
 
@@ -330,7 +348,7 @@ def test_no_bytes_bring_a_session_down(cloud_of_all, chunks, connected):
     bench, live = cloud_of_all
     line = bench.device("dev-2") if connected else Line(bench.cloud)
     for chunk in chunks:
-        line.session.receive(chunk, NOW)
+        line.session.receive(chunk, NOW, TICK)
     assert live.say(Pingreq()) == [Pingresp()]
 
 

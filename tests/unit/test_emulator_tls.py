@@ -164,6 +164,40 @@ def test_a_lost_ca_key_makes_all_anew(tmp_path):
     ends.shake_hands()
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda pem, other: pem[: len(pem) // 4],
+        lambda pem, other: pem[: len(pem) // 2],
+        lambda pem, other: pem[pem.index(b"-----BEGIN CERTIFICATE") :],
+        lambda pem, other: pem[: pem.index(b"-----BEGIN CERTIFICATE")],
+        lambda pem, other: other,
+        lambda pem, other: b"",
+    ],
+)
+def test_a_damaged_server_certificate_is_made_anew(tmp_path, damage):
+    for name in ("ours", "theirs"):
+        (tmp_path / name).mkdir()
+        Certificates(tmp_path / name).context(NAMES)
+    file, other = tmp_path / "ours" / "server.pem", tmp_path / "theirs" / "server.pem"
+    file.write_bytes(damage(file.read_bytes(), other.read_bytes()))
+    certificates = Certificates(tmp_path / "ours")
+    Ends(certificates.context(NAMES), certificates.ca_der).shake_hands()
+
+
+@pytest.mark.parametrize("name", ["server.pem", "ca.pem", "ca-key.pem"])
+def test_what_can_not_be_written_is_named(tmp_path, name):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "file").write_text("")
+    with pytest.raises(CommandError, match=f"can not .*{name}: Is a directory"):
+        Certificates(tmp_path).context(NAMES)
+    assert not list(tmp_path.glob("*.new"))
+
+
+def test_one_ticket_goes_with_the_hand_shake(server_context):
+    assert server_context.num_tickets == 1
+
+
 def test_a_damaged_ca_is_named(tmp_path):
     Certificates(tmp_path)
     (tmp_path / "ca-key.pem").write_text("not a key")
