@@ -10,7 +10,7 @@ from clients import connect
 
 settings = json.load(sys.stdin)
 client = connect(settings["at"])
-client.subscribe(settings["filter"])
+client.subscribe(settings["filter"].encode())
 for _ in range(2):
     client.publish(settings["topic"].encode(), b"x" * settings["size"], qos=1)
 print("{}")
