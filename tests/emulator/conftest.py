@@ -52,14 +52,15 @@ def make_board(installed: Path, tmp_path: Path) -> MakeBoard:
     return make
 
 
-async def watch(board: UnixBoard, until: str, limit: float = 30) -> list[str]:
-    """Power the board on; return its console's lines up to the one that holds until."""
+async def watch(board: UnixBoard, until: str, times: int = 1, limit: float = 60) -> list[str]:
+    """Power the board on; return its console's lines up to the times-th that holds until."""
     lines: list[str] = []
     try:
         async with asyncio.timeout(limit), board.powered() as console:
             async for line in console:
                 lines.append(line)
-                if until in line:
+                times -= until in line
+                if not times:
                     return lines
     except TimeoutError:
         lines.append(f"(no more within {limit} s)")

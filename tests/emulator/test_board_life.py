@@ -103,12 +103,8 @@ def test_an_application_that_breaks_again_and_again_is_started_ever_more_rarely(
         async with serving(servers, ca) as port:
             board = make_board(port, speed=FASTER)
             write_app(board, "def run(device): 1 / 0")
-            async with board.powered() as console:
-                waits: list[int] = []
-                async for line in console:
-                    waits += map(int, re.findall(r"next attempt:  in (\d+) s", line))
-                    if len(waits) == 12:
-                        break
+            lines = await watch(board, "next attempt", 12)
+        waits = [int(wait) for wait in re.findall(r"next attempt:  in (\d+) s", "\n".join(lines))]
         # full jitter over 2, 4, ... 300 s: without growth none of them would be above 2
         assert max(waits) > 2
         assert servers.users.count("dps") == 1
@@ -125,12 +121,7 @@ def test_every_socket_is_closed_before_the_next_is_opened(
         async with serving(servers, ca) as port:
             board = make_board(port, speed=FASTER)
             write_app(board, "def run(device): 1 / 0")
-            async with board.powered() as console:
-                seen = 0
-                async for line in console:
-                    seen += "next attempt" in line
-                    if seen == 6:
-                        break
+            await watch(board, "next attempt", 6)
         assert len(servers.users) == 7
         assert servers.most_open == 1
 
@@ -301,14 +292,8 @@ def test_what_a_broken_application_kept_is_given_back(
                 "    print('kept', len(kept))\n"
                 "    raise ValueError\n",
             )
-            async with board.powered() as console:
-                kept: list[str] = []
-                async for line in console:
-                    if line.startswith("kept"):
-                        kept.append(line)
-                    if len(kept) == 8:
-                        break
-        assert set(kept) == {"kept 1"}
+            lines = await watch(board, "kept", 8)
+        assert {line for line in lines if "kept" in line} == {"kept 1"}
 
     asyncio.run(story())
 
@@ -353,15 +338,8 @@ def test_the_led_blinks_the_number_tens_first(make_board: MakeBoard) -> None:
     board = make_board(1, speed=10)
     (board.flash / "lib" / "board.py").write_text("LED = 2")
 
-    async def story() -> None:
-        async with board.powered() as console:
-            waiting = False
-            async for line in console:
-                if waiting and "factory record" in line:
-                    return  # the next attempt: the number was blinked at least once
-                waiting = waiting or "next attempt" in line
-
-    asyncio.run(asyncio.wait_for(story(), 30))
+    # by the second attempt the number was blinked at least once
+    asyncio.run(watch(board, "factory record", 2))
     assert pulses((board.folder / "nvs" / "pins").read_text())[:2] == [3, 4]
 
 
