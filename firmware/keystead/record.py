@@ -23,7 +23,6 @@ from keystead.failure import Failure
 from keystead.sas import sas_token
 
 VERSION = 1
-LONGEST = 1024  # bytes; five texts of at most 255 do not come near
 ENDPOINT = "global.azure-devices-provisioning.net"
 
 _HEAD = "<2sBBH6s"

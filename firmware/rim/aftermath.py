@@ -20,7 +20,10 @@ def tell(failure, attempt: int, chance: float, feed) -> None:
     attempt: failures in a row; then wait before the next one, blinking the number. 0: do not
     wait. chance: in [0, 1).
     """
-    number, happened, remedy = entry(failure.reason)
+    try:
+        number, happened, remedy = entry(failure.reason)
+    except KeyError:  # a Failure of app.py's own
+        number, happened, remedy = entry("bug")
     log("FAILURE %d %s" % (number, failure))
     log("  what happened: " + happened)
     log("  what to do:    " + remedy)

@@ -8,6 +8,7 @@ import json
 import time
 
 from keystead import hub
+from keystead.failure import Failure
 from rim.memory import forget
 
 _KEEP_ALIVE = 240  # seconds
@@ -40,6 +41,9 @@ class Device:
         self._since = time.ticks_ms()
 
     def _keep_fresh(self) -> None:
+        if not self._client.stream.is_open:
+            # whoever swallowed the first Failure meets it again, and the watchdog is not fed
+            raise Failure("connection-lost", "app.py went on after a failure")
         if time.ticks_diff(time.ticks_ms(), self._since) > _RENEWAL * 1000:
             self._client.close()
             self._connect()
@@ -63,11 +67,13 @@ class Device:
 
     def wait(self, seconds) -> None:
         """Let seconds pass; use it instead of time.sleep(): it keeps the connection alive."""
+        self._keep_fresh()
+        self._client.idle(0)  # also where there is nothing to wait for
         while seconds > 0:
-            self._keep_fresh()
             step = min(seconds, 60)
             self._client.linger(step)
             seconds -= step
+            self._keep_fresh()
 
     def close(self) -> None:
         """Disconnect."""

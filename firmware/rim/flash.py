@@ -6,10 +6,10 @@ Owns the names in flash. esp32.NVS reads only i32 and blobs, names have at most 
 import esp32
 
 from keystead.failure import Failure
-from keystead.record import LONGEST
 from rim.log import log
 
 _NOT_FOUND = -4354  # ESP_ERR_NVS_NOT_FOUND
+_LONGEST = 1536  # bytes; a record's five texts have at most 255 each
 _RECORD = "record"
 _FAILURE = "failure"
 
@@ -20,7 +20,7 @@ def _open():
 
 def load_record() -> bytes:
     """Return the factory record's bytes. Raises Failure record-absent."""
-    blob = bytearray(LONGEST)
+    blob = bytearray(_LONGEST)
     try:
         size = _open().get_blob(_RECORD, blob)
     except OSError as error:

@@ -150,4 +150,5 @@ class Client(simple.MQTTClient):
                 self.stream.flush()
         except Failure:  # the line is gone: nobody to say it to
             pass
-        self.stream.close()
+        finally:
+            self.stream.close()

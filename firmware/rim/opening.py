@@ -34,7 +34,11 @@ def open_client(endpoint, context, client_id, user, password, keepalive, on_mess
     """
     host, _, port = endpoint.partition(":")
     stream = open_stream(host, int(port) if port.isdigit() else _PORT, context, _DIALLING)
-    return Client(stream, client_id, user, password, keepalive, on_message, feed)
+    try:
+        return Client(stream, client_id, user, password, keepalive, on_message, feed)
+    except BaseException:
+        stream.close()
+        raise
 
 
 def enter(client, clean_session, refused, unavailable) -> None:

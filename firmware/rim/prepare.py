@@ -6,6 +6,7 @@ is connected, nor has the device key.
 """
 
 from keystead import hub
+from keystead.failure import Failure
 from keystead.record import unpack
 from rim import clock, flash
 from rim.log import log
@@ -14,16 +15,16 @@ from rim.memory import forget
 _LIFE = 3600  # seconds a SAS token is valid
 
 
-def prepare(mac: bytes, assignment, second: bool, chance, feed) -> tuple:
+def prepare(mac: bytes, assignment, second: bool, doubt: bool, chance, feed) -> tuple:
     """Return (assignment, SAS token for its hub, tls.SSLContext). Raises Failure.
 
     assignment: (hub, device ID) of an earlier boot, or None to ask DPS. second: sign with the
-    secondary device key, if there is one. chance(): a number in [0, 1); feed(): called while
-    there is progress.
+    secondary device key, if there is one. doubt: ask NTP though the clock is set. chance(): a
+    number in [0, 1); feed(): called while there is progress.
     """
     record = unpack(flash.load_record(), mac)
     log("factory record: %s, ID scope %s" % (record.registration_id, record.id_scope))
-    context = _ground(feed)
+    context = _ground(doubt, feed)
     forget("rim.config", "rim.wifi", "rim.roots")
     if assignment is None:
         assignment = _provision(record, second, context, chance, feed)
@@ -33,7 +34,7 @@ def prepare(mac: bytes, assignment, second: bool, chance, feed) -> tuple:
     return assignment, token, context
 
 
-def _ground(feed):
+def _ground(doubt: bool, feed):
     """Return the tls.SSLContext once network and clock are there."""
     from rim import config, roots, wifi
 
@@ -41,6 +42,11 @@ def _ground(feed):
     log("network: " + wifi.join(networks, feed))
     if not clock.is_set():
         clock.synchronise(ntp_host, feed)
+    elif doubt:
+        try:
+            clock.synchronise(ntp_host, feed)
+        except Failure as failure:  # better a doubtful time than none
+            log("clock: kept, " + failure.detail)
     log("clock: " + clock.stamp())
     return roots.context()
 

@@ -17,6 +17,7 @@ from rim.log import log
 from rim.memory import forget_all_but
 
 _WATCHDOG = 120_000  # milliseconds; the longest wait without a feed() is one limit, 30 s, and DNS
+_BREATH = 10  # seconds before a reset that nothing else slows down
 _AT_THE_REPL = 3_600_000  # milliseconds left to somebody who pressed Ctrl-C
 _SETTLED = 600_000  # milliseconds connected, after which earlier failures are history
 _PATIENCE = 10  # attempts to reach the hub, about a quarter of an hour: then DPS is asked again
@@ -40,6 +41,7 @@ def run() -> None:
         print("[   -   ] FAILURE 12 out-of-memory: no room to say more, the board resets")
     except Exception as error:
         sys.print_exception(error)
+        time.sleep(_BREATH)
     machine.reset()
 
 
@@ -57,6 +59,8 @@ class Life:
         self._mac = machine.unique_id()
         self._assignment = None
         self._second = False  # whether to sign with the secondary key
+        self._doubt = False  # whether the clock may be what was refused
+        self._kept: tuple = _KEPT  # with what app.py imported of ours
         self._attempt = 0  # failures in a row
         self._unreached = 0  # of them, since the hub was reached or DPS was asked
         self._starved = 0  # of them, for want of memory
@@ -84,11 +88,14 @@ class Life:
         if self._since is not None and time.ticks_diff(time.ticks_ms(), self._since) > _SETTLED:
             self._since = None
             self._attempt = self._starved = 0
-            from rim.flash import store_failure
+            try:
+                from rim.flash import store_failure
 
-            store_failure(0)
-            del store_failure
-            forget_all_but(_KEPT)
+                store_failure(0)
+                del store_failure
+            except MemoryError:  # app.py has it all: the number can wait
+                pass
+            forget_all_but(self._kept)
 
     def _boot(self) -> None:
         device = Device(self._renew, self._feed)
@@ -97,7 +104,9 @@ class Life:
             log("hub: connected")
             self._unreached = 0
             self._since = time.ticks_ms()
-            _serve(device)
+            run = _application()
+            self._kept = tuple(sys.modules)
+            _serve(run, device)
         finally:
             self._since = None
             device.close()
@@ -106,10 +115,10 @@ class Life:
         from rim.prepare import prepare
 
         self._assignment, token, context = prepare(
-            self._mac, self._assignment, self._second, chance, self._feed
+            self._mac, self._assignment, self._second, self._doubt, chance, self._feed
         )
         del prepare
-        forget_all_but(_KEPT)
+        forget_all_but(self._kept)
         hub, device_id = self._assignment
         return hub, device_id, token, context
 
@@ -117,7 +126,8 @@ class Life:
         self._attempt += 1
         reason = failure.reason
         self._starved = self._starved + 1 if reason == "out-of-memory" else 0
-        if reason in ("dps-unauthorized", "dps-refused", "hub-refused"):
+        self._doubt = reason in ("dps-unauthorized", "dps-refused", "hub-refused", "tls-expired")
+        if self._doubt:
             self._second = not self._second  # with one key only this changes nothing
         self._unreached += 1
         if reason == "hub-refused" or self._unreached >= _PATIENCE:
@@ -129,6 +139,7 @@ class Life:
 
     def _tell(self, failure: Failure, attempt: int = 0) -> None:
         sys.modules.pop("app", None)  # with whatever it kept
+        self._kept = _KEPT
         forget_all_but(_KEPT)  # room for the catalogue's words
         from rim.aftermath import tell
 
@@ -137,9 +148,9 @@ class Life:
         forget_all_but(_KEPT)
 
 
-def _serve(device) -> None:
+def _serve(run, device) -> None:
     try:
-        _application()(device)
+        run(device)
         log("app.py returned; staying connected")
         while True:
             device.wait(60)
@@ -153,8 +164,11 @@ def _serve(device) -> None:
 def _application():
     try:
         from app import run
-    except ImportError as error:
-        if "'app'" in str(error):
-            raise Failure("app-absent")
+    except MemoryError:
         raise
+    except Exception as error:
+        if isinstance(error, ImportError) and "'app'" in str(error):
+            raise Failure("app-absent")
+        sys.print_exception(error)
+        raise Failure("app-broken", repr(error))
     return run

@@ -61,9 +61,9 @@ class Stream(Deadline):
             raise
 
     def _broken(self, error: Exception) -> Failure:
+        self.is_open = False
         from rim.broken import named
 
-        self.is_open = False
         return named(error)
 
     def _require_open(self) -> None:

@@ -10,7 +10,7 @@ import os
 import re
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,7 +48,8 @@ class UnixBoard:
     bits: int = 32
     heap: str = "64k"
     epoch: int = 2000
-    ntp: int | None = 0  # seconds the NTP server is wrong by, None if none answers
+    # answer after answer, the last for ever: seconds NTP is wrong by, None if none comes
+    ntp: Sequence[int | None] = (0,)
     wifi: Mapping[str, str] = field(default_factory=lambda: {"bench": "no secret"})
     hosts: Mapping[str, tuple[str, int] | None] = field(default_factory=dict)
     speed: int = 1
@@ -100,7 +101,7 @@ class UnixBoard:
             "speed": self.speed,
             "bitten": self.bitten,
             "wifi": dict(self.wifi),
-            "ntp": self.ntp,
+            "ntp": list(self.ntp),
             "hosts": self.hosts,
         }
 

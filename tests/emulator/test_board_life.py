@@ -318,6 +318,105 @@ def test_a_connected_board_keeps_only_what_it_needs(make_board: MakeBoard, ca: t
     asyncio.run(story())
 
 
+# ---- applications that do what they should not
+
+
+def test_an_application_that_swallows_every_failure_is_ended_by_the_watchdog(
+    make_board: MakeBoard, ca: trustme.CA
+) -> None:
+    servers = Servers()
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if servers.users.count("hub"):
+            return
+        await servers.script(reader, writer)
+
+    async def story() -> None:
+        async with serve(hang_up, tls(ca.issue_cert(*NAMES))) as port:
+            board = make_board(port, speed=FASTER)
+            write_app(
+                board,
+                "import time\n"
+                "def run(device):\n"
+                "    while True:\n"
+                "        try:\n"
+                "            device.wait(60)\n"
+                "        except Exception:\n"
+                "            time.sleep(5)\n",
+            )
+            async with board.powered() as console:
+                async for _ in console:
+                    pass
+            assert board.bitten
+
+    asyncio.run(asyncio.wait_for(story(), 60))
+
+
+def test_a_failure_that_only_the_application_knows_is_told_as_a_bug(
+    make_board: MakeBoard, ca: trustme.CA
+) -> None:
+    async def story() -> None:
+        async with serving(Servers(), ca) as port:
+            board = make_board(port, speed=FASTER)
+            source = "from keystead.failure import Failure\ndef run(d): raise Failure('my-own')"
+            write_app(board, source)
+            lines = await watch(board, "next attempt")
+        said(lines, "FAILURE 11 my-own")
+
+    asyncio.run(story())
+
+
+def test_what_an_application_imports_of_ours_stays(make_board: MakeBoard, ca: trustme.CA) -> None:
+    async def story() -> None:
+        async with serving(Servers(), ca) as port:
+            board = make_board(port, speed=FASTER)
+            write_app(
+                board,
+                "import keystead.backoff\n"
+                "def run(device):\n"
+                "    device.wait(900)\n"
+                "    print('waits', keystead.backoff.backoff(3, 0.5))\n",
+            )
+            await watch(board, "waits 4.0")
+
+    asyncio.run(story())
+
+
+def test_a_wait_for_nothing_still_keeps_the_line_alive(
+    make_board: MakeBoard, ca: trustme.CA
+) -> None:
+    async def story() -> None:
+        servers = Servers()
+        async with serving(servers, ca) as port:
+            board = make_board(port, speed=FASTER)
+            write_app(
+                board,
+                "import time\n"
+                "def run(device):\n"
+                "    for _ in range(60):\n"
+                "        device.wait(0)\n"
+                "        time.sleep(10)\n"
+                "    print('over')\n",
+            )
+            await watch(board, "over")
+        assert servers.kinds.count(0xC0) >= 3
+        assert not board.bitten
+
+    asyncio.run(story())
+
+
+def test_a_wrong_time_is_asked_again_when_a_token_is_refused(make_board: MakeBoard) -> None:
+    async def story() -> list[str]:
+        group = EnrollmentGroup("g", hub=HUB, keys=KeyPair(GROUP_KEY))
+        with Cloud(Config(assigning_replies=0, groups=(group,)), on_event=lambda e: None) as cloud:
+            async with serve_cloud(cloud, "127.0.0.1", 0) as listener:
+                board = make_board(listener.port, speed=FASTER, ntp=[-100 * 24 * 3600, 0])
+                (board.flash / "certs" / "bench.der").write_bytes(cloud.ca_der)
+                return await watch(board, "hub: connected")
+
+    said(asyncio.run(story()), "FAILURE 62 dps-unauthorized")
+
+
 # ---- the LED
 
 

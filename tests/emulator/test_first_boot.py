@@ -121,7 +121,7 @@ def test_a_clock_that_is_wrong_makes_a_token_that_has_expired(
     make_board: MakeBoard, refuse_at: str, failure: str
 ) -> None:
     config = Config(groups=(GROUP,), refuse_at=refuse_at)
-    lines, _, events = boot(make_board, config, "next attempt", ntp=-100 * 24 * 3600)
+    lines, _, events = boot(make_board, config, "next attempt", ntp=[-100 * 24 * 3600])
     said(lines, f"FAILURE {failure}")
     assert Reason.EXPIRED in [event.reason for event in events if isinstance(event, Refused)]
 

@@ -6,7 +6,8 @@
  "speed": 1,                 how many times faster than the host its time runs
  "bitten": false,            whether the watchdog caused the last reset
  "wifi": {"ssid": "password"}, networks in the air
- "ntp": 0,                    seconds the NTP server is wrong by, null if none answers
+ "ntp": [0],                  answer after answer, the last for ever: seconds the NTP server is
+                              wrong by, null if none answers
  "hosts": {"name": ["address", port]}}  names the bench's DNS knows; "*" is any other, null
                               a name that it says does not exist
 """

@@ -7,6 +7,7 @@ host = "pool.ntp.org"
 
 
 def settime():
-    if chip.NTP is None:
+    wrong_by = chip.NTP.pop(0) if len(chip.NTP) > 1 else chip.NTP[0]
+    if wrong_by is None:
         raise OSError(116)  # ETIMEDOUT as lwIP numbers it
-    chip.set_clock(int(utime.time()) + chip.NTP)
+    chip.set_clock(int(utime.time()) + wrong_by)
