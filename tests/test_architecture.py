@@ -1,12 +1,15 @@
 """What design demands of the whole tree: who may import whom, and that the key stays at home."""
 
 import ast
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import keystead
+from host_tools import firmware
 from host_tools.toolchain import micropython
 
 ROOT = Path(__file__).parents[1]
@@ -159,3 +162,14 @@ def test_nothing_is_swallowed_by_a_bare_except(path: Path) -> None:
         if isinstance(node, ast.ExceptHandler) and node.type is None
     ]
     assert bare == []
+
+
+def test_the_package_for_mip_has_every_file_a_board_needs() -> None:
+    package = json.loads((ROOT / "firmware" / "package.json").read_text())
+    on_board = [
+        path.relative_to(ROOT / "firmware").as_posix()
+        for path in FIRMWARE
+        if path.parent.name in firmware.PACKAGES and path.name not in firmware.HOST_ONLY
+    ]
+    assert package["urls"] == [[name, name] for name in on_board]
+    assert package["version"] == keystead.__version__
