@@ -26,7 +26,6 @@ from host_tools.emulator.enrollment import EnrollmentGroup, KeyPair
 from host_tools.emulator.events import Event, Telemetry
 from host_tools.emulator.listener import serve
 from host_tools.errors import CommandError
-from host_tools.toolchain import micropython
 from host_tools.virtual_board.unix_board import UnixBoard, chip_folder
 from keystead.record import FactoryRecord
 from keystead.registration_id import render
@@ -138,12 +137,12 @@ async def _act(story: Story, folder: Path, heap: str) -> None:
 
 def _make(story: Story, folder: Path, heap: str, place: tuple[str, int]) -> UnixBoard:
     record = _record(story)
-    bits = 64 if micropython.stands_in(32) else 32
-    heap = heap or ("64k" if bits == 32 else "128k")
-    board = UnixBoard(folder, MAC, bits=bits, heap=heap, hosts={"*": place})
+    board = UnixBoard(folder, MAC, heap=heap, hosts={"*": place})
     board.write_nvs("record", record.pack())
-    story.chapter(3, f"The board: the firmware under {bits}-bit MicroPython, {board.heap} of heap")
-    if bits == 64:
+    story.chapter(
+        3, f"The board: the firmware under {board.bits}-bit MicroPython, {board.heap} of heap"
+    )
+    if board.bits == 64:
         story.fact("note", "no 32-bit MicroPython on this machine: 64-bit needs twice the heap")
     return board
 

@@ -103,6 +103,7 @@ class Life:
             forget_all_but(_KEPT)
             log("hub: connected")
             self._unreached = 0
+            self._doubt = False
             self._since = time.ticks_ms()
             run = _application()
             self._kept = tuple(sys.modules)

@@ -2,7 +2,7 @@
 
 Owns the strict check and the reason why a token is refused. Doesn't own whose keys they are, nor
 the clock. A token never shows: not in a repr, not in an error.
-Source: docs/protocol.md, "SAS tokens"; keystead.sas is the other end.
+Source: "Control access with shared access signatures"; keystead.sas is the other end.
 """
 
 import binascii

@@ -1,7 +1,7 @@
 """DPS's bodies: the JSON it answers with, field by field as the service spells it.
 
 Owns names, order and formats. Doesn't own when which body is sent: that is dps.py.
-Source: "Device registration" in the DPS REST API; docs/protocol.md, "Response bodies".
+Source: "Device registration" in the DPS REST API.
 """
 
 import binascii

@@ -2,7 +2,7 @@
 
 Owns the two kinds of enrollment, their keys, and which of them a token belongs to. Doesn't own
 how they got here (config.py) nor where generated keys are kept (store.py).
-Source: "Symmetric key attestation"; docs/protocol.md, "Identity, enrollment, policy".
+Source: "Symmetric key attestation"; "DPS terminology".
 """
 
 import secrets

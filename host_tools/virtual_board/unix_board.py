@@ -38,15 +38,16 @@ def chip_folder() -> Iterator[Path]:
 class UnixBoard:
     """One board in a folder of its own.
 
-    heap: bytes, or with k or m behind, as MicroPython's -X heapsize takes it; an ESP32 starts
-    with 64k. hosts: what its DNS says, name to (address, port), "*" for any other name, None for
-    a name that does not exist. speed: how many times faster than the host's its time runs.
+    heap: bytes, or with k or m behind, as MicroPython's -X heapsize takes it; "" for what an
+    ESP32 starts with, 64k, or twice that where 64 bit makes every object twice as large.
+    hosts: what its DNS says, name to (address, port), "*" for any other name, None for a name
+    that does not exist. speed: how many times faster than the host's its time runs.
     """
 
     folder: Path
     mac: bytes
     bits: int = 32
-    heap: str = "64k"
+    heap: str = ""
     epoch: int = 2000
     # answer after answer, the last for ever: seconds NTP is wrong by, None if none comes
     ntp: Sequence[int | None] = (0,)
@@ -56,6 +57,9 @@ class UnixBoard:
     bitten: bool = False  # whether the watchdog ended the last run
 
     def __post_init__(self) -> None:
+        if micropython.stands_in(self.bits):
+            self.bits = 64
+        self.heap = self.heap or ("64k" if self.bits == 32 else "128k")
         if not re.fullmatch("[1-9][0-9]{0,8}[km]?", self.heap):
             raise CommandError(f"heap {self.heap!r}: write bytes, e.g. 65536, 64k or 1m")
 

@@ -122,8 +122,7 @@ def test_a_name_that_does_not_exist_is_named(
 ) -> None:
     # "invalid" is the top level domain that no DNS answers for (RFC 6761)
     record = FactoryRecord(MAC, ID_SCOPE, NAME, DEVICE_KEY, b"", "dps.invalid").pack()
-    heap = "64k" if bits == 32 else "128k"
-    board = make_board(1, record, hosts=known, bits=bits, heap=heap)
+    board = make_board(1, record, hosts=known, bits=bits)
     lines = asyncio.run(watch(board, "next attempt"))
     said(lines, "FAILURE 33 name-unknown (-202): dps.invalid")
 
@@ -151,9 +150,7 @@ def test_a_server_that_is_not_the_one_meant_is_refused(
 ) -> None:
     async def story() -> None:
         async with serve(never, tls(certificate(ca, fault))) as port:
-            lines = await watch(
-                make_board(port, bits=bits, heap="64k" if bits == 32 else "128k"), "next attempt"
-            )
+            lines = await watch(make_board(port, bits=bits), "next attempt")
         said(lines, f"FAILURE {failure}")
 
     asyncio.run(story())

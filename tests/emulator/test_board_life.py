@@ -15,7 +15,6 @@ from host_tools.emulator.listener import serve as serve_cloud
 from host_tools.keys import derive_device_key
 from keystead.record import FactoryRecord
 from tests.emulator.conftest import (
-    DEVICE_KEY,
     GROUP_KEY,
     ID_SCOPE,
     MAC,
@@ -447,7 +446,3 @@ def test_a_board_module_without_an_led_stays_dark(make_board: MakeBoard) -> None
     (board.flash / "lib" / "board.py").write_text("NAME = 'dark'")
     lines = asyncio.run(watch(board, "next attempt"))
     said(lines, "FAILURE 34 unreachable")
-
-
-def test_the_key_of_these_tests_is_derived() -> None:
-    assert derive_device_key(GROUP_KEY, NAME) == DEVICE_KEY
