@@ -14,9 +14,9 @@ from pathlib import Path
 from bench.workshop import ON_BOARD, Workshop
 from host_tools.emulator.cloud import Cloud
 from host_tools.emulator.config import HUB, ID_SCOPE, Config
-from host_tools.emulator.enrollment import EnrollmentGroup, KeyPair
+from host_tools.emulator.dps.enrollment import EnrollmentGroup, KeyPair
 from host_tools.emulator.events import Event, Telemetry
-from host_tools.emulator.listener import Listener, serve
+from host_tools.emulator.serve.listener import Listener, serve
 from host_tools.errors import CommandError
 from host_tools.keys import derive_device_key
 from host_tools.virtual_board.unix_board import UnixBoard

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from host_tools.emulator.cloud import Cloud
 from host_tools.emulator.config import HUB, Config
-from host_tools.emulator.enrollment import KeyPair
-from host_tools.emulator.listener import serve
+from host_tools.emulator.dps.enrollment import KeyPair
 from host_tools.emulator.records import Identity, Registration
-from host_tools.emulator.store import Store
+from host_tools.emulator.serve.listener import serve
+from host_tools.emulator.store.store import Store
 from keystead import hub
 from keystead.sas import sas_token
 

@@ -17,8 +17,8 @@ from bench import cloud, load
 from bench.cores import on_core, placements
 from bench.figures import Bar, Figure, Row, Unmeasured
 from bench.workshop import Workshop
-from host_tools.emulator.certificates import CA_FILE
 from host_tools.emulator.config import HUB
+from host_tools.emulator.serve.certificates import CA_FILE
 from host_tools.errors import CommandError
 from keystead import hub
 

@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
-from host_tools.emulator.connect import Connect
-from host_tools.emulator.packets import Publish
-from host_tools.emulator.subscribe import Subscribe
+from host_tools.emulator.mqtt.connect import Connect
+from host_tools.emulator.mqtt.packets import Publish
+from host_tools.emulator.mqtt.subscribe import Subscribe
 
 _FILTER = "$iothub/methods/POST/#"
 _PUBACK = 4  # bytes

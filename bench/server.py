@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from host_tools.emulator import framing
-from host_tools.emulator.framing import Framer
+from host_tools.emulator.mqtt import framing
+from host_tools.emulator.mqtt.framing import Framer
 
 _LARGEST = 64 * 1024
 

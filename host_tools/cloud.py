@@ -41,8 +41,8 @@ from pathlib import Path
 from host_tools.emulator.cloud import Cloud
 from host_tools.emulator.config import Config
 from host_tools.emulator.config_file import load
-from host_tools.emulator.listener import HOST, PORT, serve
 from host_tools.emulator.report import JsonReport, Report, TextReport, describe
+from host_tools.emulator.serve.listener import HOST, PORT, serve
 from host_tools.errors import CommandError
 
 

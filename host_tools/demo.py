@@ -22,9 +22,9 @@ from rich.text import Text
 from host_tools import keys, signals
 from host_tools.emulator.cloud import Cloud
 from host_tools.emulator.config import Config
-from host_tools.emulator.enrollment import EnrollmentGroup, KeyPair
+from host_tools.emulator.dps.enrollment import EnrollmentGroup, KeyPair
 from host_tools.emulator.events import Event, Telemetry
-from host_tools.emulator.listener import serve
+from host_tools.emulator.serve.listener import serve
 from host_tools.errors import CommandError
 from host_tools.virtual_board.unix_board import UnixBoard, chip_folder
 from keystead.record import FactoryRecord

@@ -143,7 +143,7 @@ def test_derive_device_key_exists_on_the_host_only() -> None:
 def test_only_one_file_of_the_emulator_owns_sockets() -> None:
     owners = {
         path.name
-        for path in (ROOT / "host_tools" / "emulator").glob("*.py")
+        for path in (ROOT / "host_tools" / "emulator").rglob("*.py")
         if {top(name) for name in imports(path)} & {"socket", "asyncio"}
     }
     assert owners <= {"listener.py"}, owners

@@ -30,9 +30,13 @@ from types import TracebackType
 from typing import Self
 
 from host_tools.emulator.access import AccessDenied, Reason
-from host_tools.emulator.certificates import CA_FILE, Certificates
 from host_tools.emulator.config import Config
-from host_tools.emulator.connect import (
+from host_tools.emulator.dps.enrollment import Enrollments, KeyPair, fold
+from host_tools.emulator.dps.service import Dps
+from host_tools.emulator.events import Connected, Disconnected, Dropped, Event, Failed, Refused
+from host_tools.emulator.host_names import RULE, dialable, is_host_name, without_port
+from host_tools.emulator.hub.hubs import Hubs
+from host_tools.emulator.mqtt.connect import (
     BAD_CLIENT_ID,
     BAD_CREDENTIALS,
     BAD_PROTOCOL,
@@ -41,14 +45,10 @@ from host_tools.emulator.connect import (
     UNAVAILABLE,
     Connect,
 )
-from host_tools.emulator.dps import Dps
-from host_tools.emulator.enrollment import Enrollments, KeyPair, fold
-from host_tools.emulator.events import Connected, Disconnected, Dropped, Event, Failed, Refused
-from host_tools.emulator.host_names import RULE, dialable, is_host_name, without_port
-from host_tools.emulator.hub import Hubs
-from host_tools.emulator.peer import Peer
-from host_tools.emulator.session import ConnectRefused, Session
-from host_tools.emulator.store import Store, StoreError
+from host_tools.emulator.mqtt.peer import Peer
+from host_tools.emulator.mqtt.session import ConnectRefused, Session
+from host_tools.emulator.serve.certificates import CA_FILE, Certificates
+from host_tools.emulator.store.store import Store, StoreError
 from host_tools.errors import CommandError
 
 _CODES = {

@@ -6,7 +6,7 @@ the keys that are generated where none is given (store.py).
 
 from dataclasses import dataclass
 
-from host_tools.emulator.enrollment import Enrollment, EnrollmentGroup, IndividualEnrollment
+from host_tools.emulator.dps.enrollment import Enrollment, EnrollmentGroup, IndividualEnrollment
 
 ID_SCOPE = "0ne00002193"
 HUB = "test-docs-hub.azure-devices.net"

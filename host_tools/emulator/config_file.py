@@ -24,7 +24,7 @@ import tomllib
 from pathlib import Path
 
 from host_tools.emulator.config import REFUSE_AT, Config
-from host_tools.emulator.enrollment import EnrollmentGroup, IndividualEnrollment, KeyPair, fold
+from host_tools.emulator.dps.enrollment import EnrollmentGroup, IndividualEnrollment, KeyPair, fold
 from host_tools.emulator.host_names import is_host_name
 from host_tools.emulator.toml_table import TomlTable
 from host_tools.errors import CommandError

@@ -5,7 +5,7 @@ Owns the values only; store.py keeps them, dps.py and hub.py give them meaning.
 
 from dataclasses import dataclass
 
-from host_tools.emulator.enrollment import KeyPair
+from host_tools.emulator.dps.enrollment import KeyPair
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from host_tools.emulator.cloud import Cloud
-from host_tools.emulator.enrollment import Enrollment
+from host_tools.emulator.dps.enrollment import Enrollment
 from host_tools.emulator.events import (
     Assigned,
     Connected,

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from host_tools.emulator.connect import Connack, Connect
-from host_tools.emulator.framing import Framer
-from host_tools.emulator.packets import Publish, parse
-from host_tools.emulator.subscribe import Subscribe
+from host_tools.emulator.mqtt.connect import Connack, Connect
+from host_tools.emulator.mqtt.framing import Framer
+from host_tools.emulator.mqtt.packets import Publish, parse
+from host_tools.emulator.mqtt.subscribe import Subscribe
 from host_tools.keys import decode_key, derive_device_key, encode_key
 from keystead import dps, hub
 from keystead.sas import sas_token

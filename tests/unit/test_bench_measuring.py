@@ -10,9 +10,9 @@ from bench.figures import Unmeasured
 from bench.heap import least, unfounded
 from bench.server import reply
 from bench.workshop import ON_BOARD, answer
-from host_tools.emulator.connect import Connect
 from host_tools.emulator.events import Telemetry
-from host_tools.emulator.packets import Publish
+from host_tools.emulator.mqtt.connect import Connect
+from host_tools.emulator.mqtt.packets import Publish
 from host_tools.errors import CommandError
 from keystead import hub
 

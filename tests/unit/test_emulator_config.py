@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from host_tools.emulator.config import HUB, Config
 from host_tools.emulator.config_file import load
-from host_tools.emulator.enrollment import EnrollmentGroup, IndividualEnrollment, KeyPair
+from host_tools.emulator.dps.enrollment import EnrollmentGroup, IndividualEnrollment, KeyPair
 from host_tools.errors import CommandError
 from host_tools.keys import decode_key, encode_key
 

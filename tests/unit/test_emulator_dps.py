@@ -9,19 +9,19 @@ import pytest
 
 from host_tools.emulator.access import AccessDenied, Reason
 from host_tools.emulator.config import Config
-from host_tools.emulator.connect import Connect
-from host_tools.emulator.dps import Dps
-from host_tools.emulator.enrollment import (
+from host_tools.emulator.dps.enrollment import (
     EnrollmentGroup,
     Enrollments,
     IndividualEnrollment,
     KeyPair,
 )
+from host_tools.emulator.dps.operations import LIFETIME
+from host_tools.emulator.dps.service import Dps
 from host_tools.emulator.events import Assigned, Failed, Refused, Registering
-from host_tools.emulator.operations import LIFETIME
-from host_tools.emulator.packets import Publish
-from host_tools.emulator.peer import Hangup
-from host_tools.emulator.store import Store
+from host_tools.emulator.mqtt.connect import Connect
+from host_tools.emulator.mqtt.packets import Publish
+from host_tools.emulator.mqtt.peer import Hangup
+from host_tools.emulator.store.store import Store
 from host_tools.keys import derive_device_key
 from keystead import dps as device
 from keystead.failure import Failure

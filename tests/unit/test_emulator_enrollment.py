@@ -5,7 +5,7 @@ import binascii
 import pytest
 
 from host_tools.emulator.access import AccessDenied, Reason, Token
-from host_tools.emulator.enrollment import (
+from host_tools.emulator.dps.enrollment import (
     EnrollmentGroup,
     Enrollments,
     IndividualEnrollment,

@@ -6,14 +6,14 @@ from dataclasses import replace
 import pytest
 
 from host_tools.emulator.access import AccessDenied, Reason
-from host_tools.emulator.connect import Connect, Will
-from host_tools.emulator.enrollment import KeyPair
+from host_tools.emulator.dps.enrollment import KeyPair
 from host_tools.emulator.events import Telemetry
-from host_tools.emulator.hub import Hubs
-from host_tools.emulator.packets import Publish
-from host_tools.emulator.peer import Hangup
+from host_tools.emulator.hub.hubs import Hubs
+from host_tools.emulator.mqtt.connect import Connect, Will
+from host_tools.emulator.mqtt.packets import Publish
+from host_tools.emulator.mqtt.peer import Hangup
 from host_tools.emulator.records import Identity, Registration
-from host_tools.emulator.store import Store
+from host_tools.emulator.store.store import Store
 from keystead import hub as device
 from keystead.sas import sas_token
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from host_tools.emulator.connect import Connack, Connect, Will
-from host_tools.emulator.framing import LARGEST, Framer, ProtocolError, frame
-from host_tools.emulator.packets import (
+from host_tools.emulator.mqtt.connect import Connack, Connect, Will
+from host_tools.emulator.mqtt.framing import LARGEST, Framer, ProtocolError, frame
+from host_tools.emulator.mqtt.packets import (
     Disconnect,
     Pingreq,
     Pingresp,
@@ -19,7 +19,7 @@ from host_tools.emulator.packets import (
     Unsuback,
     parse,
 )
-from host_tools.emulator.subscribe import Suback, Subscribe, Unsubscribe
+from host_tools.emulator.mqtt.subscribe import Suback, Subscribe, Unsubscribe
 from keystead import dps
 
 VECTORS = Path(__file__).parents[1] / "vectors"

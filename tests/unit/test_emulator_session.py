@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from host_tools.emulator.cloud import Cloud
 from host_tools.emulator.config import Config
-from host_tools.emulator.connect import Connack, Connect, Will
-from host_tools.emulator.enrollment import EnrollmentGroup, KeyPair
+from host_tools.emulator.dps.enrollment import EnrollmentGroup, KeyPair
 from host_tools.emulator.events import Connected, Disconnected, Dropped, Refused, Telemetry
-from host_tools.emulator.framing import Framer
-from host_tools.emulator.packets import (
+from host_tools.emulator.mqtt.connect import Connack, Connect, Will
+from host_tools.emulator.mqtt.framing import Framer
+from host_tools.emulator.mqtt.packets import (
     Disconnect,
     Pingreq,
     Pingresp,
@@ -21,8 +21,8 @@ from host_tools.emulator.packets import (
     Unsuback,
     parse,
 )
-from host_tools.emulator.session import PATIENCE, Session
-from host_tools.emulator.subscribe import Suback, Subscribe, Unsubscribe
+from host_tools.emulator.mqtt.session import PATIENCE, Session
+from host_tools.emulator.mqtt.subscribe import Suback, Subscribe, Unsubscribe
 from host_tools.keys import derive_device_key
 from keystead import dps, hub
 from keystead.sas import sas_token

@@ -8,9 +8,9 @@ import pytest
 
 from host_tools.emulator.cloud import Cloud
 from host_tools.emulator.config import Config
-from host_tools.emulator.enrollment import EnrollmentGroup, KeyPair, generate_keys
+from host_tools.emulator.dps.enrollment import EnrollmentGroup, KeyPair, generate_keys
 from host_tools.emulator.records import Identity, Registration
-from host_tools.emulator.store import FILE, Store
+from host_tools.emulator.store.store import FILE, Store
 from host_tools.errors import CommandError
 
 HUB = "test-docs-hub.azure-devices.net"

@@ -7,8 +7,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from host_tools.emulator.certificates import NAMES, Certificates
-from host_tools.emulator.tls import TlsError, TlsServer
+from host_tools.emulator.serve.certificates import NAMES, Certificates
+from host_tools.emulator.serve.tls import TlsError, TlsServer
 from host_tools.errors import CommandError
 
 HUB = "hub.elsewhere.example"

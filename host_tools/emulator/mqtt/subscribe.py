@@ -8,9 +8,9 @@ Source: MQTT 3.1.1, sections 3.8 to 3.10.
 from dataclasses import dataclass
 from typing import Self
 
-from host_tools.emulator import framing
-from host_tools.emulator.fields import Fields, text, uint16
-from host_tools.emulator.framing import ProtocolError, frame
+from host_tools.emulator.mqtt import framing
+from host_tools.emulator.mqtt.fields import Fields, text, uint16
+from host_tools.emulator.mqtt.framing import ProtocolError, frame
 
 
 @dataclass(frozen=True, slots=True)

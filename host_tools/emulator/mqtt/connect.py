@@ -8,9 +8,9 @@ Source: MQTT 3.1.1, sections 3.1 and 3.2.
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
-from host_tools.emulator import framing
-from host_tools.emulator.fields import Fields, binary, text, uint16
-from host_tools.emulator.framing import ProtocolError, frame
+from host_tools.emulator.mqtt import framing
+from host_tools.emulator.mqtt.fields import Fields, binary, text, uint16
+from host_tools.emulator.mqtt.framing import ProtocolError, frame
 
 LEVEL = 4  # what CONNECT calls version 3.1.1
 # CONNACK return codes

@@ -9,12 +9,12 @@ import json
 import re
 from collections.abc import Callable, Iterable
 
-from host_tools.emulator.connect import Will
 from host_tools.emulator.events import Event, Telemetry
-from host_tools.emulator.packets import Publish
-from host_tools.emulator.peer import Hangup, Message, Peer
+from host_tools.emulator.hub.twin import Twin, TwinError
+from host_tools.emulator.mqtt.connect import Will
+from host_tools.emulator.mqtt.packets import Publish
+from host_tools.emulator.mqtt.peer import Hangup, Message, Peer
 from host_tools.emulator.records import Identity
-from host_tools.emulator.twin import Twin, TwinError
 
 LARGEST_MESSAGE = 256 * 1024  # bytes of body and property bag
 TWIN_RESPONSES = "$iothub/twin/res/#"

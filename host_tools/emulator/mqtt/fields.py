@@ -5,7 +5,7 @@ packet IDs that are not 0). Doesn't own which fields a packet has.
 Source: MQTT 3.1.1, section 1.5.
 """
 
-from host_tools.emulator.framing import ProtocolError
+from host_tools.emulator.mqtt.framing import ProtocolError
 
 
 class Fields:

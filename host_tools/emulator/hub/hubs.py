@@ -9,14 +9,14 @@ import re
 from collections.abc import Callable, Iterable
 
 from host_tools.emulator.access import AccessDenied, Reason, Resource, Token, check, check_key
-from host_tools.emulator.connect import Connect
 from host_tools.emulator.events import Event
 from host_tools.emulator.host_names import without_port
-from host_tools.emulator.hub_peer import HubPeer, is_telemetry
-from host_tools.emulator.peer import API_VERSION
+from host_tools.emulator.hub.peer import HubPeer, is_telemetry
+from host_tools.emulator.hub.twin import Twin
+from host_tools.emulator.mqtt.connect import Connect
+from host_tools.emulator.mqtt.peer import API_VERSION
 from host_tools.emulator.records import Identity
-from host_tools.emulator.store import Store
-from host_tools.emulator.twin import Twin
+from host_tools.emulator.store.store import Store
 
 # {hub host}/{device ID}/?api-version={date}[&DeviceClientType={text}...]; the oldest without the ?
 _USERNAME = re.compile(rf"([^/]+)/([^/]+)/\??api-version=({API_VERSION})(?:&.*)?")

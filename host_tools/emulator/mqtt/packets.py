@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, Protocol, Self
 
-from host_tools.emulator import framing
-from host_tools.emulator.connect import Connack, Connect
-from host_tools.emulator.fields import Fields, text, uint16
-from host_tools.emulator.framing import ProtocolError, frame
-from host_tools.emulator.subscribe import Suback, Subscribe, Unsubscribe
+from host_tools.emulator.mqtt import framing
+from host_tools.emulator.mqtt.connect import Connack, Connect
+from host_tools.emulator.mqtt.fields import Fields, text, uint16
+from host_tools.emulator.mqtt.framing import ProtocolError, frame
+from host_tools.emulator.mqtt.subscribe import Suback, Subscribe, Unsubscribe
 
 
 class Packet(Protocol):

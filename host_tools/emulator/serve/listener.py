@@ -13,8 +13,8 @@ from contextlib import asynccontextmanager
 from typing import cast
 
 from host_tools.emulator.cloud import Cloud
-from host_tools.emulator.session import Session
-from host_tools.emulator.tls import TlsError, TlsServer
+from host_tools.emulator.mqtt.session import Session
+from host_tools.emulator.serve.tls import TlsError, TlsServer
 from host_tools.errors import CommandError
 
 HOST, PORT = "127.0.0.1", 8883

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from host_tools.emulator.enrollment import fold
+from host_tools.emulator.dps.enrollment import fold
 from host_tools.emulator.records import Registration
 
 LIFETIME = 600  # seconds after the last poll

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import astuple
 from pathlib import Path
 
-from host_tools.emulator.enrollment import KeyPair, generate_keys
+from host_tools.emulator.dps.enrollment import KeyPair, generate_keys
 from host_tools.emulator.records import Identity, Registration
 from host_tools.errors import CommandError
 

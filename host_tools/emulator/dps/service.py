@@ -8,17 +8,18 @@ Source: "Communicate with DPS using the MQTT protocol".
 import re
 from collections.abc import Callable
 
-from host_tools.emulator import dps_bodies
 from host_tools.emulator.access import AccessDenied, Reason, Resource, Token, check
 from host_tools.emulator.config import Config
-from host_tools.emulator.connect import Connect
-from host_tools.emulator.dps_peer import DpsPeer, ServiceError
-from host_tools.emulator.enrollment import Enrollment, Enrollments, fold
+from host_tools.emulator.dps import bodies as dps_bodies
+from host_tools.emulator.dps.enrollment import Enrollment, Enrollments, fold
+from host_tools.emulator.dps.operations import Operations, guid
+from host_tools.emulator.dps.peer import DpsPeer
+from host_tools.emulator.errors import ServiceError
 from host_tools.emulator.events import Assigned, Event, Failed, Refused
-from host_tools.emulator.operations import Operations, guid
-from host_tools.emulator.peer import API_VERSION
+from host_tools.emulator.mqtt.connect import Connect
+from host_tools.emulator.mqtt.peer import API_VERSION
 from host_tools.emulator.records import Identity, Registration
-from host_tools.emulator.store import Store, StoreError
+from host_tools.emulator.store.store import Store, StoreError
 from keystead import registration_id as registration_ids
 
 _POLICIES = ("", "registration")

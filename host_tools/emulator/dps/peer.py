@@ -10,13 +10,14 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from host_tools.emulator import dps_bodies
 from host_tools.emulator.access import Reason
-from host_tools.emulator.enrollment import Enrollment, fold
+from host_tools.emulator.dps import bodies as dps_bodies
+from host_tools.emulator.dps.enrollment import Enrollment, fold
+from host_tools.emulator.dps.operations import Operation, Operations, guid
+from host_tools.emulator.errors import ServiceError
 from host_tools.emulator.events import Event, Refused, Registering
-from host_tools.emulator.operations import Operation, Operations, guid
-from host_tools.emulator.packets import Publish
-from host_tools.emulator.peer import Hangup, Message, Peer
+from host_tools.emulator.mqtt.packets import Publish
+from host_tools.emulator.mqtt.peer import Hangup, Message, Peer
 from host_tools.emulator.records import Registration
 from keystead.dps import RESPONSES
 
@@ -41,14 +42,6 @@ class Service(Protocol):
 
     def name_to_dial(self, hub: str) -> str:
         """Return what a device is told that was assigned to hub."""
-
-
-class ServiceError(Exception):
-    """The service can not do as asked: an error code of six digits, and its message."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 # what a device hears; the operator hears the reason itself

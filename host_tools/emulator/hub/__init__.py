@@ -1,0 +1,1 @@
+"""IoT Hubs: devices, twins, messages and methods."""
