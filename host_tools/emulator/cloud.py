@@ -48,7 +48,8 @@ from host_tools.emulator.mqtt.connect import (
 from host_tools.emulator.mqtt.peer import Peer
 from host_tools.emulator.mqtt.session import ConnectRefused, Session
 from host_tools.emulator.serve.certificates import CA_FILE, Certificates
-from host_tools.emulator.store.store import Store, StoreError
+from host_tools.emulator.store.database import StoreError
+from host_tools.emulator.store.store import Store
 from host_tools.errors import CommandError
 
 _CODES = {

@@ -413,7 +413,7 @@ def test_an_identity_of_another_registration_is_not_taken_over(make_bench):
 
 def test_a_full_disk_is_told_to_the_operator_and_the_device_may_try_again(make_bench):
     bench = make_bench(config=replace(CONFIG, assigning_replies=0))
-    bench.store._database.execute("PRAGMA max_page_count = 1")  # no more than there are
+    bench.store.database.execute("PRAGMA max_page_count = 1")  # no more than there are
     for number in range(200):
         topic, body = ask(bench.connect(f"dev-{number}"), REGISTER + "1")
         if "/res/200/" not in topic:
@@ -422,7 +422,7 @@ def test_a_full_disk_is_told_to_the_operator_and_the_device_may_try_again(make_b
     assert body["errorCode"] == 500001
     assert isinstance(bench.events[-1], Failed)
     assert "disk is full" in bench.events[-1].why
-    bench.store._database.execute("PRAGMA max_page_count = 1000000")
+    bench.store.database.execute("PRAGMA max_page_count = 1000000")
     assert "/res/200/" in ask(bench.connect(f"dev-{number}"), REGISTER + "2")[0]
 
 

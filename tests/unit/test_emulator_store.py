@@ -10,7 +10,8 @@ from host_tools.emulator.cloud import Cloud
 from host_tools.emulator.config import Config
 from host_tools.emulator.dps.enrollment import EnrollmentGroup, KeyPair, generate_keys
 from host_tools.emulator.records import Identity, Registration
-from host_tools.emulator.store.store import FILE, Store
+from host_tools.emulator.store.database import FILE
+from host_tools.emulator.store.store import Store
 from host_tools.errors import CommandError
 
 HUB = "test-docs-hub.azure-devices.net"
@@ -116,9 +117,9 @@ def test_a_file_that_is_no_database_is_named(tmp_path):
 
 def test_a_database_of_another_version_is_left_alone(tmp_path):
     store = Store(tmp_path)
-    store._database.execute("PRAGMA user_version = 99")
+    store.database.execute("PRAGMA user_version = 99")
     store.close()
-    with pytest.raises(CommandError, match="another version of keystead, 99"):
+    with pytest.raises(CommandError, match="newer version of keystead, 99"):
         Store(tmp_path)
 
 

@@ -19,7 +19,8 @@ from host_tools.emulator.events import Assigned, Event, Failed, Refused
 from host_tools.emulator.mqtt.connect import Connect
 from host_tools.emulator.mqtt.peer import API_VERSION
 from host_tools.emulator.records import Identity, Registration
-from host_tools.emulator.store.store import Store, StoreError
+from host_tools.emulator.store.database import StoreError
+from host_tools.emulator.store.store import Store
 from keystead import registration_id as registration_ids
 
 _POLICIES = ("", "registration")
