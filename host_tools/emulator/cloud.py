@@ -77,7 +77,7 @@ class Cloud:
         """
         if advertise and not is_host_name(without_port(advertise)):
             raise CommandError(f"--advertise {advertise[:80]!r} is not a host name: {RULE}")
-        self.tell = on_event
+        self._listeners: tuple[Callable[[Event], None], ...] = (on_event,)
         self.advertise = advertise
         with ExitStack() as state:
             self.state_dir = state_dir or Path(
@@ -88,8 +88,8 @@ class Cloud:
             self._certificates = Certificates(self.state_dir)
             self._state = state.pop_all()
         enrollments = Enrollments(self.config.groups, self.config.individuals)
-        self._dps = Dps(self.config, enrollments, store, on_event, random, advertise)
-        self._hubs = Hubs(self.config.hubs, store, on_event, advertise)
+        self._dps = Dps(self.config, enrollments, store, self.tell, random, advertise)
+        self._hubs = Hubs(self.config.hubs, store, self.tell, advertise)
         self._live: dict[Hashable, Session] = {}
 
     def __enter__(self) -> Self:
@@ -106,6 +106,20 @@ class Cloud:
     def close(self) -> None:
         """Let go of the state."""
         self._state.close()
+
+    def tell(self, event: Event) -> None:
+        """Tell everybody who listens what happened."""
+        for listener in self._listeners:
+            listener(event)
+
+    def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:
+        """Let one more hear of every event; return what ends that. Nobody may wait in it."""
+        self._listeners += (listener,)
+
+        def unsubscribe() -> None:
+            self._listeners = tuple(one for one in self._listeners if one is not listener)
+
+        return unsubscribe
 
     @property
     def ca_path(self) -> Path:
