@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import unquote, unquote_plus
 
-from keystead.sas import hmac_sha256
-
 SCHEME = "SharedAccessSignature"
 
 
@@ -100,7 +98,8 @@ class Token:
 
     def is_signed_with(self, keys: Iterable[bytes]) -> bool:
         """Tell whether one of keys made the signature; takes the same time for each of them."""
-        macs = [hmac_sha256(key, self._signed) for key in keys]
+        # the standard library's, not keystead.sas: the judge does not ask the judged
+        macs = [hmac.digest(key, self._signed, "sha256") for key in keys]
         return sum(hmac.compare_digest(mac, self._signature) for mac in macs) > 0
 
 
