@@ -1,19 +1,22 @@
 """IoT Hub fed by hand: who gets in, by which names, and what each topic does."""
 
 import json
+import os
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from host_tools.emulator.access import AccessDenied, Reason
 from host_tools.emulator.dps.enrollment import KeyPair
 from host_tools.emulator.events import Telemetry
+from host_tools.emulator.hub import hubs
 from host_tools.emulator.hub.hubs import Hubs
 from host_tools.emulator.mqtt.connect import Connect, Will
 from host_tools.emulator.mqtt.packets import Publish
 from host_tools.emulator.mqtt.peer import Hangup
-from host_tools.emulator.records import Identity, Registration
-from host_tools.emulator.store.store import Store
+from host_tools.emulator.store.database import Database
 from keystead import hub as device
 from keystead.sas import sas_token
 
@@ -29,17 +32,15 @@ class Bench:
 
     def __init__(self, directory):
         self.events = []
-        self.store = Store(directory)
-        self.hubs = Hubs([HUB, OTHER], self.store, self.events.append, "Bench.local:18883")
-        self.enroll(Identity(HUB, "dev-1", KEYS))
+        self.database = Database(directory)
+        self.hubs = Hubs(
+            [HUB, OTHER], self.database, self.events.append, "Bench.local:18883", os.urandom
+        )
+        self.hubs.hub(HUB).create("dev-1", NOW, KEYS)
+        self.events.clear()
 
-    def enroll(self, identity, now=NOW):
-        name = f"{identity.device_id} at {identity.hub}"
-        record = Registration(name, identity.device_id, identity.hub, "", "", "", now, now)
-        self.store.assign(record, identity)
-
-    def connect(self, hub=HUB, name="dev-1", key=KEYS.primary, sr="", now=NOW, **changes):
-        token = sas_token(sr or device.resource(hub, name), key, int(NOW) + 3600)
+    def connect(self, hub=HUB, name="dev-1", key=KEYS.primary, sr="", skn="", now=NOW, **changes):
+        token = sas_token(sr or device.resource(hub, name), key, int(NOW) + 3600, skn)
         connect = Connect(name, device.username(hub, name), token.encode())
         return self.hubs.connect(replace(connect, **changes), now)
 
@@ -53,7 +54,7 @@ class Bench:
 def bench(tmp_path):
     bench = Bench(tmp_path)
     yield bench
-    bench.store.close()
+    bench.database.close()
 
 
 def send(peer, topic, body=b"", **how):
@@ -85,10 +86,16 @@ def test_the_token_may_name_the_hub_otherwise_than_the_user_name(bench):
         f"{HUB}/dev-1/?api-version=2019-10-01&DeviceClientType=py-iothub%2F2.14.0%28a/b%29",
         f"{HUB}/dev-1/api-version=2016-11-14",
         f"{HUB}/dev-1/?api-version=2025-08-01-preview",
+        f"{HUB}/dev-1/?DeviceClientType=x&api-version=2021-04-12&model-id=dtmi:a:b;1",
     ],
 )
 def test_user_names_old_and_new_are_taken(bench, username):
-    assert bench.connect(username=username)
+    assert bench.connect(username=username).api_version in username
+
+
+@pytest.mark.parametrize("tail", ["", "/", "/?", "/?DeviceClientType=py%2F2"])
+def test_a_user_name_may_have_no_api_version(bench, tail):
+    assert bench.connect(username=f"{HUB}/dev-1{tail}").api_version == ""
 
 
 @pytest.mark.parametrize(
@@ -97,13 +104,34 @@ def test_user_names_old_and_new_are_taken(bench, username):
         None,
         "",
         HUB,
-        f"{HUB}/dev-1",
+        f"{HUB}/",
+        f"{HUB}//?api-version=2021-04-12",
         f"{HUB}/dev-1/?api-version=",
-        f"{HUB}/dev-1/module/?api-version=2021-04-12",
+        f"{HUB}/dev-1/?api-version=latest",
+        f"{HUB}/dev-1/?api-version",
+        f"{HUB}/dev-1/?=2021-04-12",
+        f"{HUB}/dev-1/a/b/?api-version=2021-04-12",
     ],
 )
 def test_other_user_names_are_refused(bench, username):
     assert bench.why(username=username) is Reason.BAD_USERNAME
+
+
+@pytest.mark.parametrize("tail", ["/?api-version=2021-04-12", "/api-version=2016-11-14", "", "/"])
+def test_a_module_is_refused_with_the_reason(bench, tail):
+    username = f"{HUB}/dev-1/module{tail}"
+    assert bench.why(username=username, client_id="dev-1/module") is Reason.MODULE
+
+
+@given(st.text(st.sampled_from("ab/?=&-") | st.characters(), max_size=30))
+def test_any_user_name_is_refused_or_taken(tail):
+    try:
+        host, device_id, _ = hubs.parse_username(f"{HUB}/{tail}")
+    except AccessDenied as denied:
+        assert denied.reason in (Reason.BAD_USERNAME, Reason.MODULE)
+    else:
+        assert host == HUB
+        assert tail.startswith(device_id)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +144,7 @@ def test_what_is_no_host_with_a_port_is_no_name_of_the_hub(bench, name):
 
 
 def test_no_alias_is_no_name(bench):
-    bench.hubs = Hubs([HUB], bench.store, bench.events.append)
+    bench.hubs = Hubs([HUB], bench.database, bench.events.append)
     for name in (":9", ":", "localhost"):
         username = f"{name}/dev-1/?api-version=2021-04-12"
         assert bench.why(username=username) is Reason.UNKNOWN_HUB
@@ -136,16 +164,42 @@ def test_the_reasons_at_the_door(bench):
     assert bench.why(will=Will("devices/dev-2/messages/events/", b"")) is Reason.BAD_WILL
 
 
-def test_a_disabled_identity_is_refused(bench):
-    bench.enroll(Identity(HUB, "dev-1", KEYS, enabled=False))
+def test_a_disabled_device_is_refused(bench):
+    bench.hubs.hub(HUB).update("dev-1", NOW, enabled=False)
     assert bench.why() is Reason.DISABLED
     assert bench.why(key=b"x" * 32) is Reason.WRONG_KEY
 
 
 def test_behind_an_alias_the_key_tells_the_hub(bench):
-    bench.enroll(Identity(OTHER, "dev-1", KeyPair(b"P" * 32, b"S" * 32)), NOW + 1)
+    keys = KeyPair(b"P" * 32, b"S" * 32)
+    bench.hubs.hub(OTHER).create("dev-1", NOW + 1, keys)
     assert bench.connect("bench.local").service == HUB
     assert bench.connect("bench.local", key=b"S" * 32).service == OTHER
+    policy = bench.hubs.hub(HUB).policies.keys("device").primary
+    assert bench.connect("bench.local", key=policy, skn="device").service == HUB
+
+
+@pytest.mark.parametrize("sr", ["", HUB, f"{HUB}/devices"])
+@pytest.mark.parametrize("skn", ["device", "iothubowner"])
+def test_a_policy_that_may_connect_devices_opens_the_door_to_any(bench, skn, sr):
+    key = bench.hubs.hub(HUB).policies.keys(skn).secondary
+    assert bench.connect(key=key, skn=skn, sr=sr)
+
+
+def test_other_policies_and_keys_open_it_not(bench):
+    policies = bench.hubs.hub(HUB).policies
+    service, owner = policies.keys("service").primary, policies.keys("iothubowner").primary
+    assert bench.why(key=service, skn="service") is Reason.NO_RIGHT
+    assert bench.why(key=service, skn="device") is Reason.WRONG_KEY
+    assert bench.why(skn="device") is Reason.WRONG_KEY
+    assert bench.why(skn="registration") is Reason.UNKNOWN_POLICY
+    assert bench.why(key=owner, skn="iothubowner", sr=OTHER) is Reason.WRONG_RESOURCE
+    assert bench.why(key=owner) is Reason.WRONG_KEY
+
+
+def test_a_device_of_a_hub_that_is_no_more_is_unknown(bench):
+    bench.hubs = Hubs([OTHER], bench.database, bench.events.append, "bench.local")
+    assert bench.why(hub="bench.local") is Reason.UNKNOWN_DEVICE
 
 
 def test_telemetry_becomes_an_event_with_its_properties(bench):
@@ -351,3 +405,47 @@ def test_who_is_refused_does_not_cost_a_device_its_subscriptions(bench):
     bench.connect(clean=False).subscribe("$iothub/twin/res/#", 1)
     assert bench.why(key=b"x" * 32, clean=True) is Reason.WRONG_KEY
     assert bench.connect(clean=False).session_present
+
+
+def test_a_request_id_that_no_answer_could_carry_ends_the_connection(bench):
+    peer = bench.connect()
+    for request in ("$iothub/twin/GET/?$rid=", PATCH[:-1]):
+        assert len(send(peer, request + "x" * 1024, b"{}")) == 1
+        with pytest.raises(Hangup, match="request ID"):
+            send(peer, request + "x" * 1025, b"{}")
+
+
+TOPICS = st.builds(
+    "".join,
+    st.tuples(
+        st.sampled_from(
+            [
+                "",
+                "devices/dev-1/messages/events/",
+                "devices/dev-1/messages/",
+                "$iothub/twin/GET/?$rid=",
+                "$iothub/twin/PATCH/properties/reported/?$rid=",
+                "$iothub/methods/res/",
+                "$iothub/methods/res/200/?$rid=",
+            ]
+        ),
+        st.text(st.characters(exclude_categories=["Cs"])),
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def any_peer(tmp_path_factory):
+    bench = Bench(tmp_path_factory.mktemp("hub"))
+    yield bench.connect()
+    bench.database.close()
+
+
+@given(topic=TOPICS, body=st.binary(), retain=st.booleans())
+def test_any_message_is_taken_or_ends_the_connection(any_peer, topic, body, retain):
+    try:
+        answers = any_peer.publish(Publish(topic, body, retain=retain), NOW)
+    except Hangup:
+        return
+    for answer in answers:
+        Publish(*answer[:3]).encode()

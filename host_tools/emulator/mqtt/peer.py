@@ -56,6 +56,10 @@ class Peer(ABC):
         """Return what the device hears first, right behind CONNACK."""
         return ()
 
+    def subscribed(self, now: float) -> Iterable[Message]:
+        """Return what the device hears right behind SUBACK."""
+        return ()
+
     def acknowledged(self, token: Hashable, now: float) -> None:  # noqa: B027
         """Take note that a message of QoS 1 with this token arrived."""
 

@@ -163,6 +163,8 @@ class Session:
         elif isinstance(packet, Subscribe):
             granted = [self._peer.subscribe(*asked) for asked in packet.filters]
             self._out.append(Suback(packet.packet_id, tuple(granted)).encode())
+            for message in self._peer.subscribed(now):
+                self._answer(message)
         elif isinstance(packet, Unsubscribe):
             for topic_filter in packet.filters:
                 self._peer.unsubscribe(topic_filter)

@@ -18,11 +18,13 @@ CREATE TABLE identity (
     enabled INTEGER, updated REAL, PRIMARY KEY (device_id, hub)
 ) WITHOUT ROWID;
 """
-# enrollments may be made and changed while the cloud runs; hubs keep what a device asks them to
+# enrollments may be made and changed while the cloud runs; hubs keep what a device asks them to;
+# enrollment_key stays until the config asks for the enrollments whose keys are in it
 _V2 = """
 CREATE TABLE enrollment (
     kind TEXT, name TEXT COLLATE NOCASE, primary_key BLOB, secondary_key BLOB,
-    definition TEXT, etag TEXT, created REAL, updated REAL, PRIMARY KEY (kind, name)
+    definition TEXT, etag TEXT, created REAL, updated REAL, seeded INTEGER,
+    PRIMARY KEY (kind, name)
 ) WITHOUT ROWID;
 CREATE TABLE seed (
     kind TEXT, name TEXT COLLATE NOCASE, digest TEXT, PRIMARY KEY (kind, name)
@@ -31,7 +33,8 @@ ALTER TABLE registration ADD COLUMN status TEXT NOT NULL DEFAULT 'assigned';
 ALTER TABLE registration ADD COLUMN error_code INTEGER;
 ALTER TABLE registration ADD COLUMN error_message TEXT;
 ALTER TABLE registration ADD COLUMN payload TEXT;
-CREATE INDEX registration_by_group ON registration (enrollment_group);
+CREATE INDEX registration_by_group
+    ON registration (enrollment_group COLLATE NOCASE, registration_id);
 CREATE INDEX registration_by_device ON registration (device_id);
 CREATE TABLE device (
     hub TEXT COLLATE NOCASE, device_id TEXT, primary_key BLOB, secondary_key BLOB,
@@ -47,13 +50,14 @@ CREATE TABLE twin (
     hub TEXT COLLATE NOCASE, device_id TEXT, document TEXT, PRIMARY KEY (device_id, hub)
 ) WITHOUT ROWID;
 CREATE TABLE session (
-    hub TEXT COLLATE NOCASE, device_id TEXT, subscriptions TEXT, PRIMARY KEY (device_id, hub)
+    hub TEXT COLLATE NOCASE, device_id TEXT, subscriptions INTEGER, PRIMARY KEY (device_id, hub)
 ) WITHOUT ROWID;
 CREATE TABLE message (
     number INTEGER PRIMARY KEY AUTOINCREMENT, hub TEXT COLLATE NOCASE, device_id TEXT,
     body BLOB, properties TEXT, enqueued REAL, expires REAL, deliveries INTEGER
 );
 CREATE INDEX message_by_device ON message (device_id, hub);
+CREATE INDEX message_by_expiry ON message (hub, expires);
 CREATE TABLE policy (
     service TEXT COLLATE NOCASE, name TEXT, primary_key BLOB, secondary_key BLOB,
     PRIMARY KEY (service, name)
