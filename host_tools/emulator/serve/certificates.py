@@ -1,6 +1,7 @@
 """Certificates: a private CA and the server's certificate, kept in the state directory.
 
-Owns the names that devices may dial, and the TLS versions. The leaf is RSA with SHA-256, as
+Owns the names that devices may dial, and the TLS versions; also, on demand, certificates with
+one thing wrong, which are not kept. The leaf is RSA with SHA-256, as
 Azure's own, so that a small board meets here what it will meet there.
 """
 
@@ -8,12 +9,14 @@ import os
 import ssl
 from collections.abc import Iterable
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import trustme
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
+from host_tools.emulator.faults.action import CERTIFICATES, Kind
 from host_tools.errors import CommandError
 
 CA_FILE = "ca.pem"
@@ -27,6 +30,8 @@ NAMES = (
     "127.0.0.1",
     "::1",
 )
+_NOBODY = "wrong-name.invalid"
+_DAY = timedelta(days=1)
 
 
 class Certificates:
@@ -45,14 +50,38 @@ class Certificates:
 
     def context(self, names: Iterable[str]) -> ssl.SSLContext:
         """Return a server's context for NAMES and these names and addresses."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.options |= ssl.OP_NO_RENEGOTIATION
-        # nobody resumes, but one ticket is worth its record: with none, a client that leaves
-        # Nagle's algorithm on holds CONNECT back until our delayed ACK, 40 ms later
-        context.num_tickets = 1
+        context = _context()
         context.load_cert_chain(self._server([*NAMES, *names]))
         return context
+
+    def faulty_context(self, names: Iterable[str], flaw: Kind) -> ssl.SSLContext:
+        """Return the same with one thing wrong."""
+        if flaw not in CERTIFICATES:
+            context = self.context(names)
+            context.minimum_version = ssl.TLSVersion.TLSv1_3
+            return context
+        context = _context()
+        leaf = self._flawed(sorted({*NAMES, *names}), flaw)
+        try:
+            with leaf.private_key_and_cert_chain_pem.tempfile(str(self._directory)) as path:
+                context.load_cert_chain(path)
+        except OSError as error:
+            why = f"can not write into {self._directory}: {error.strerror}"
+            raise CommandError(why) from None
+        return context
+
+    def _flawed(self, names: list[str], flaw: Kind) -> trustme.LeafCert:
+        now, ca, begin, end = datetime.now(UTC), self._ca, None, None
+        if flaw is Kind.WRONG_NAME:
+            names = [_NOBODY]
+        elif flaw is Kind.UNKNOWN_CA:
+            ca = trustme.CA(organization_unit_name="nobody's CA", key_type=trustme.KeyType.RSA)
+        elif flaw is Kind.EXPIRED_CERTIFICATE:
+            begin, end = now - 365 * _DAY, now - _DAY
+        elif flaw is Kind.EARLY_CERTIFICATE:
+            begin, end = now + _DAY, now + 365 * _DAY
+        rsa = trustme.KeyType.RSA
+        return ca.issue_cert(*names, key_type=rsa, not_before=begin, not_after=end)
 
     def _load_or_make(self) -> trustme.CA:
         certificate, key = self._directory / CA_FILE, self._directory / _CA_KEY_FILE
@@ -80,6 +109,16 @@ class Certificates:
                 raise CommandError(f"no certificate can be for {names}: {error}") from None
             _write(path, leaf.private_key_and_cert_chain_pem.bytes(), 0o600)
         return path
+
+
+def _context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    # nobody resumes, but one ticket is worth its record: with none, a client that leaves
+    # Nagle's algorithm on holds CONNECT back until our delayed ACK, 40 ms later
+    context.num_tickets = 1
+    return context
 
 
 # the file is but a cache: whatever is wrong with it, it is made anew

@@ -9,11 +9,14 @@ import errno
 import ssl
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import cast
 
 from host_tools.emulator.cloud import Cloud
-from host_tools.emulator.mqtt.session import Session
+from host_tools.emulator.faults import when
+from host_tools.emulator.faults.action import Kind
+from host_tools.emulator.faults.in_force import Moment
+from host_tools.emulator.faults.wire import Wire
 from host_tools.emulator.serve.tls import TlsError, TlsServer
 from host_tools.errors import CommandError
 
@@ -44,6 +47,8 @@ class Listener:
         self.cloud = cloud
         self.context = context
         self.port = 0
+        self._host = HOST
+        self._faulty: dict[Kind, ssl.SSLContext] = {}
         self._connections: set[Connection] = set()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -53,6 +58,8 @@ class Listener:
         loop = asyncio.get_running_loop()
         if not host:
             raise CommandError("the host to listen on is empty: name one with --host")
+        self._host = host
+        self._prepare()
         try:
             self._server = await self._listen(host, port)
         except OSError as error:
@@ -96,6 +103,18 @@ class Listener:
             await self._empty.wait()
         await self._server.wait_closed()
 
+    def faulty_context(self, flaw: Kind) -> ssl.SSLContext:
+        """Return a context with one thing wrong."""
+        if flaw not in self._faulty:
+            self._faulty[flaw] = self.cloud.faulty_tls_context(self._host, flaw)
+        return self._faulty[flaw]
+
+    # an RSA key takes its time: not while a device waits in its hand-shake
+    def _prepare(self) -> None:
+        for flaw in self.cloud.faults.kinds(when.TLS, when.HAND_SHAKE) - {Kind.HANGS}:
+            with suppress(CommandError):  # told to whom it concerns, in the hand-shake
+                self.faulty_context(flaw)
+
     def add(self, connection: "Connection") -> None:
         """Count a connection in."""
         self._connections.add(connection)
@@ -112,6 +131,8 @@ class Listener:
         now, tick = time.time(), time.monotonic()
         for connection in list(self._connections):
             connection.expire(now, tick)
+        self.cloud.expire(now, tick)
+        self._prepare()
 
 
 class Connection(asyncio.Protocol):
@@ -119,18 +140,26 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
-        self._tls = TlsServer(listener.context)
+        expected = listener.cloud.faults.expects(when.TLS, when.HAND_SHAKE)
+        self._tls = TlsServer(listener.context, self._choose if expected else None)
         self._unheard = b""  # what the device said and the session was not yet told
         self._full = False  # the device does not take what it is sent
+        self._held = False  # a rule lets it have that only slowly
         self._sent = 0  # bytes, in this turn
         self._next: asyncio.Handle | None = None  # the turn that is due
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; asyncio has set TCP_NODELAY."""
         self._transport = cast(asyncio.Transport, transport)
-        host, port, *_ = transport.get_extra_info("peername") or ("", 0)
-        self._session = Session(
-            self._listener.cloud, self._send, self._hang_up, time.monotonic(), f"{host}:{port}"
+        address: tuple[str, int] = transport.get_extra_info("peername") or ("", 0)
+        self._address, port, *_ = address
+        self._session = Wire(
+            self._listener.cloud,
+            self._send,
+            self._hang_up,
+            self.abort,
+            time.monotonic(),
+            f"{self._address}:{port}",
         )
         self._forced = float("inf")  # when patience with a closed connection ends
         self._listener.add(self)
@@ -184,17 +213,19 @@ class Connection(asyncio.Protocol):
         self._session.expire(now, tick)
         if tick > self._forced:
             self.abort()
+        elif self._held and not self._session.full:
+            self._go_on()
 
     # part by part: a device that asks a lot in one breath and does not read the answers would
     # fill the memory with them, and one that does read them would keep all others waiting
     def _go_on(self) -> None:
         self._sent = 0
-        while self._unheard and not self._full and self._sent < _TURN:
+        while self._unheard and not self._stuck() and self._sent < _TURN:
             part, self._unheard = self._unheard[:_PART], self._unheard[_PART:]
             self._session.receive(part, time.time(), time.monotonic())
         if self._session.closed:
             return
-        if self._unheard or self._full:
+        if self._unheard or self._stuck():
             self._transport.pause_reading()
             self._ask_for_a_turn()
             return
@@ -202,13 +233,31 @@ class Connection(asyncio.Protocol):
         if self._tls.ended:
             self.close("it closed the connection")
 
+    def _stuck(self) -> bool:
+        self._held = self._session.full
+        return self._full or self._held
+
     def _ask_for_a_turn(self) -> None:
-        if not self._full and self._next is None:
+        if not self._stuck() and self._next is None:
             self._next = asyncio.get_running_loop().call_soon(self._take_turn)
 
     def _take_turn(self) -> None:
         self._next = None
         self._go_on()
+
+    # a rule may want something wrong with the certificate; None: the hand-shake hangs
+    def _choose(self, name: str) -> ssl.SSLContext | None:
+        moment = Moment(when.TLS, when.HAND_SHAKE, self._address, time.time(), name=name)
+        trouble = self._listener.cloud.faults.ask(moment)
+        if trouble is None:
+            return self._listener.context
+        if trouble.action.kind is Kind.HANGS:
+            self._session.mute()
+            return None
+        try:
+            return self._listener.faulty_context(trouble.action.kind)
+        except CommandError as error:
+            raise TlsError(str(error)) from None
 
     def _send(self, data: bytes) -> None:
         self._tls.send(data)

@@ -5,6 +5,7 @@ Owns the record layer's state. Doesn't own the certificates (certificates.py) no
 """
 
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 
 _RECORD = 16 * 1024  # bytes, the largest there is
@@ -17,15 +18,29 @@ class TlsError(Exception):
 class TlsServer:
     """The server's end of one TLS connection."""
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        choose: Callable[[str], ssl.SSLContext | None] | None = None,
+    ) -> None:
+        """choose: returns the context for the name that is dialled, "" for none, once it is known.
+
+        It may return None: then the client never hears a word.
+        """
         self.established = False  # the hand-shake is through
         self.ended = False  # the client said that nothing more comes
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._choose = choose
+        self._hello = b""  # what came while the name is not known
 
     def receive(self, data: bytes) -> bytes:
         """Take bytes from the network; return what they mean. Raises TlsError."""
+        if self._choose:
+            data = self._chosen(self._choose, data)
+            if not data:
+                return b""
         self._incoming.write(data)
         try:
             if not self.established:
@@ -36,6 +51,21 @@ class TlsServer:
             return b""
         except ssl.SSLError as error:
             raise TlsError((error.reason or str(error)).lower().replace("_", " ")) from None
+
+    # one object more for each connection, but only where somebody wants to choose
+    def _chosen(self, choose: Callable[[str], ssl.SSLContext | None], data: bytes) -> bytes:
+        self._hello += data
+        name = server_name(self._hello)
+        if name is None:
+            return b""
+        context = choose(name)
+        if context is None:
+            self._hello = b""
+            self._choose = lambda name: None
+            return b""
+        self._choose = None
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        return self._hello
 
     def _read(self) -> bytes:
         read = []
@@ -63,3 +93,27 @@ class TlsServer:
     def take(self) -> bytes:
         """Return the bytes that are to go to the network."""
         return self._outgoing.read()
+
+
+def server_name(hello: bytes) -> str | None:
+    """Return whom a ClientHello is for, "" if it does not say; None if it is not whole yet.
+
+    OpenSSL takes it apart. What is no ClientHello is for nobody: the hand-shake will tell.
+    """
+    names: list[str] = []
+
+    def named(_: object, name: str | None, __: object) -> int:
+        names.append(name or "")
+        return ssl.ALERT_DESCRIPTION_USER_CANCELLED
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sni_callback = named
+    incoming = ssl.MemoryBIO()
+    incoming.write(hello)
+    try:
+        context.wrap_bio(incoming, ssl.MemoryBIO(), server_side=True).do_handshake()
+    except ssl.SSLWantReadError:
+        return None
+    except ssl.SSLError:
+        return names[0] if names else ""
+    return ""

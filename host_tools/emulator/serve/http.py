@@ -1,0 +1,276 @@
+"""Serve an ASGI application over HTTPS, in the loop that runs already.
+
+Owns listening, the limits of what one connection may ask for, and the end. Doesn't own a word of
+HTTP, that is uvicorn's, nor what is served. uvicorn's own Server is left out: it takes signals
+and logs, and would wait for streams that never end.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from email.utils import formatdate
+from ssl import SSLContext
+from typing import Any, Protocol
+
+import h11
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
+from uvicorn.server import ServerState
+
+from host_tools.emulator.events import Dropped, Event
+from host_tools.emulator.serve import ports
+from host_tools.emulator.serve.ending import Ending
+from host_tools.emulator.serve.line import Line
+from host_tools.emulator.serve.secured import Secured
+
+PORT = 8443
+LARGEST_BODY = 4 * 1024 * 1024  # bytes
+_LARGEST_HEAD = 64 * 1024
+_LARGEST_FRAME = 1024 * 1024  # bytes of one message of a WebSocket
+PATIENCE = 20.0  # seconds
+_KEEP_ALIVE = 60  # seconds until the next request of a client; clients forget after less
+_TICK = 1.0  # second between two looks at the calendar
+_GRACE = 1.0  # second for everybody to end in order
+
+
+class House(Protocol):
+    """The cloud, as this module sees it."""
+
+    def tell(self, event: Event) -> None:
+        """Tell everybody who listens what happened."""
+
+
+@asynccontextmanager
+async def serve_http(
+    cloud: House,
+    app: ASGIApp,
+    context: SSLContext,
+    host: str,
+    port: int = PORT,
+    option: str = "--rest-port",
+    patience: float = PATIENCE,
+) -> AsyncIterator["HttpServer"]:
+    """Serve app on host and port (0: a free one) until the block ends; CommandError.
+
+    cloud: told of failed hand-shakes; option: names the port on the command line; patience:
+    seconds for a whole head, for a whole body, and for who does not read.
+    """
+    http = HttpServer(cloud, app, context, patience)
+    await http.open(host, port, option)
+    try:
+        yield http
+    finally:
+        await http.close()
+
+
+class HttpServer:
+    """One listening port and all connections that came in by it."""
+
+    def __init__(
+        self, cloud: House, app: ASGIApp, context: SSLContext, patience: float = PATIENCE
+    ) -> None:
+        self.port = 0
+        self.ending = Ending()
+        self._cloud = cloud
+        self._patience = patience
+        self._context = context
+        self._connections: set[Secured] = set()
+        self._state = ServerState()
+        self._config = Config(
+            _Limited(app, patience),
+            ws=WSProtocol,
+            http=_Http,
+            interface="asgi3",
+            lifespan="off",
+            log_config=None,
+            log_level="error",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE,
+            h11_max_incomplete_event_size=_LARGEST_HEAD,
+            ws_max_size=_LARGEST_FRAME,
+            ws_ping_interval=None,  # MQTT keeps itself alive
+            ws_per_message_deflate=False,
+        )
+        self._config.load()
+
+    async def open(self, host: str, port: int, option: str) -> None:
+        """Listen; raise CommandError."""
+        self._server = await ports.listen(self._connection, host, port, option)
+        self.port = ports.port_of(self._server)
+        self._tell_date()
+
+    def _connection(self) -> Secured:
+        def http() -> _Http:
+            line = Line(self.ending, secured.abort)
+            return _Http(self._config, self._state, line.state(), self._patience)
+
+        secured = Secured(self._context, http, self._connections, self._failed)
+        return secured
+
+    def _failed(self, address: str, why: str) -> None:
+        self._cloud.tell(Dropped(time.time(), address, why))
+
+    async def close(self) -> None:
+        """Stop listening and end every connection, the stubborn ones by force."""
+        self._server.close()
+        self._clock.cancel()
+        self.ending.come()
+        for connection in list(self._state.connections):
+            if isinstance(connection, _Http):  # a WebSocket's session ends itself
+                connection.shutdown()
+        if self._state.tasks:
+            await asyncio.wait(self._state.tasks, timeout=_GRACE)
+        for secured in list(self._connections):
+            secured.close()
+        await asyncio.sleep(0)  # for what goes out at once
+        for secured in list(self._connections):
+            secured.abort()
+        while self._connections:
+            await asyncio.sleep(0)
+        if self._state.tasks:
+            await asyncio.wait(self._state.tasks)
+        await self._server.wait_closed()
+
+    # Date: {day of the week}, {date} {time} GMT
+    def _tell_date(self) -> None:
+        now = formatdate(time.time(), usegmt=True).encode()
+        self._state.default_headers = [(b"date", now)]
+        self._clock = asyncio.get_running_loop().call_later(_TICK, self._tell_date)
+
+
+class _Http(H11Protocol):
+    """One connection; who is slow with a head, or does not read, loses it."""
+
+    def __init__(
+        self, config: Config, state: ServerState, app_state: dict[str, Any], patience: float
+    ) -> None:
+        super().__init__(config, state, app_state)
+        self._head = _Deadline(self, patience)
+        self._reader = _Deadline(self, patience)
+        self._upgraded = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin."""
+        super().connection_made(transport)
+        self._head.begin()
+
+    def data_received(self, data: bytes) -> None:
+        """Carry bytes in; those of a head gain no time by coming one by one."""
+        super().data_received(data)
+        if self._waits_for_head():
+            self._head.begin()
+        else:
+            self._head.forget()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, of which a part may be here."""
+        super().on_response_complete()
+        if self._waits_for_head() and self.conn.trailing_data[0]:
+            self._head.begin()
+
+    def _waits_for_head(self) -> bool:
+        answered = self.cycle is None or self.cycle.response_complete
+        return answered and not self._upgraded
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that the connection is gone."""
+        super().connection_lost(exc)
+        self._unset_keepalive_if_required()
+        self._head.forget()
+        self._reader.forget()
+
+    def pause_writing(self) -> None:
+        """Wait for who does not take what it asked for, but not for ever."""
+        super().pause_writing()
+        self._reader.begin()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        super().resume_writing()
+        self._reader.forget()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Let the WebSocket have the connection."""
+        self._upgraded = True
+        self._head.forget()
+        super().handle_websocket_upgrade(event)
+
+    # {"Message": "ErrorCode:...;{words}", "ExceptionMessage": ""}
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP, in JSON as everything else here."""
+        body = {"Message": f"ErrorCode:InvalidOperation;{msg}", "ExceptionMessage": ""}
+        headers = [("content-type", "application/json; charset=utf-8"), ("connection", "close")]
+        with suppress(h11.LocalProtocolError):  # in the middle of an answer it is too late
+            for part in (
+                h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
+                h11.Data(data=json.dumps(body).encode()),
+                h11.EndOfMessage(),
+            ):
+                self.transport.write(self.conn.send(part) or b"")
+        self.transport.close()
+
+
+class _Deadline:
+    """When patience with a connection ends."""
+
+    def __init__(self, connection: _Http, patience: float) -> None:
+        self._connection = connection
+        self._patience = patience
+        self._due: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """Begin to wait, unless that has begun."""
+        if self._due is None:
+            self._due = self._connection.loop.call_later(self._patience, self._end)
+
+    def forget(self) -> None:
+        """Wait no longer."""
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+
+    def _end(self) -> None:
+        self._due = None
+        self._connection.transport.abort()
+
+
+class _Limited:
+    """An application that is sent no body that is too large or comes too slowly."""
+
+    def __init__(self, app: ASGIApp, patience: float) -> None:
+        self._app = app
+        self._patience = patience
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            receive = _body(receive, self._patience)
+        await self._app(scope, receive, send)
+
+
+def _body(receive: Receive, patience: float) -> Receive:
+    size, whole = 0, False
+    deadline = asyncio.get_running_loop().time() + patience
+
+    async def limited() -> Message:
+        nonlocal size, whole
+        if whole:  # now it waits for the client to leave
+            return await receive()
+        try:
+            async with asyncio.timeout_at(deadline):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(408, "the body did not come in time") from None
+        size += len(message.get("body", b""))
+        whole = not message.get("more_body", False)
+        if size > LARGEST_BODY:
+            raise HTTPException(413, f"the body is larger than {LARGEST_BODY} bytes")
+        return message
+
+    return limited
