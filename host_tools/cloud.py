@@ -6,6 +6,13 @@ token and topics decide everything, and what Azure refuses is refused here, with
 example, for clients on this machine:
   keystead cloud --ca-out ca.pem --advertise localhost --show-keys
 
+and in another terminal, with the cloud running:
+  keystead cloud events --follow
+  keystead cloud devices
+  keystead cloud twin DEVICE --patch '{"interval": 5}'
+  keystead cloud send DEVICE "hello"
+  keystead cloud method DEVICE reboot '{"delay": 1}'
+
 and in Python, with the unmodified azure-iot-device:
   ProvisioningDeviceClient.create_from_symmetric_key(
       provisioning_host="localhost", id_scope="0ne00002193",
@@ -35,15 +42,22 @@ import argparse
 import asyncio
 import re
 import signal
-from contextlib import closing, suppress
+from contextlib import AsyncExitStack, closing, suppress
+from functools import partial
 from pathlib import Path
 
+from host_tools import cloud_commands
 from host_tools.emulator.cloud import Cloud
 from host_tools.emulator.config import Config
 from host_tools.emulator.config_file import load
+from host_tools.emulator.host_names import dialable, place
 from host_tools.emulator.report import JsonReport, Report, TextReport, describe
+from host_tools.emulator.rest.service import serve_rest
+from host_tools.emulator.serve.http import PORT as REST_PORT
 from host_tools.emulator.serve.listener import HOST, PORT, serve
 from host_tools.errors import CommandError
+
+UNSET = object()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +74,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_port,
         default=PORT,
         help="TCP port, 0 for a free one (default: %(default)s, where SDKs look)",
+    )
+    parser.add_argument(
+        "--rest-port",
+        type=_port_or_none,
+        default=UNSET,
+        metavar="PORT",
+        help="TCP port of service REST, MQTT over WebSocket and the portal, 0 for a free one, none"
+        f" for none (default: {REST_PORT}, and a free one with --port 0)",
     )
     parser.add_argument(
         "--state-dir",
@@ -86,11 +108,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print JSON lines on stdout, the first with all that a device needs to know",
     )
+    cloud_commands.add_to(parser)
 
 
-def run(args: argparse.Namespace) -> None:
-    """Serve until SIGINT or SIGTERM."""
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM, or do what a verb says."""
+    if args.cloud_verb:
+        return int(args.cloud_command(args))
     asyncio.run(_run(args))
+    return 0
 
 
 async def _run(args: argparse.Namespace) -> None:
@@ -119,10 +145,23 @@ async def _serve(
         config, on_event=report.event, state_dir=args.state_dir, advertise=args.advertise
     ) as cloud:
         ca = _write_ca(cloud, args.ca_out)
-        async with serve(cloud, args.host, args.port) as listener:
-            facts = describe(cloud, args.host, listener.port, ca, args.show_keys)
-            report.listening(facts)
+        async with serve(cloud, args.host, args.port) as listener, AsyncExitStack() as stack:
+            facts = partial(describe, cloud, args.host, listener.port, ca)
+            rest, port = None, _rest_port(args)
+            if port is not None:
+                endpoint = place(dialable(args.host), listener.port)
+                rest = await stack.enter_async_context(
+                    serve_rest(cloud, args.host, port, endpoint, partial(facts, False))
+                )
+            report.listening(facts(args.show_keys, rest))
             await stop.wait()
+
+
+def _rest_port(args: argparse.Namespace) -> int | None:
+    if args.rest_port is UNSET:
+        return REST_PORT if args.port else 0
+    port: int | None = args.rest_port
+    return port
 
 
 def _write_ca(cloud: Cloud, path: Path | None) -> Path:
@@ -133,6 +172,10 @@ def _write_ca(cloud: Cloud, path: Path | None) -> Path:
     except OSError as error:
         raise CommandError(f"can not write {path}: {error.strerror}") from None
     return path.resolve()
+
+
+def _port_or_none(text: str) -> int | None:
+    return None if text == "none" else _port(text)
 
 
 def _port(text: str) -> int:

@@ -22,6 +22,7 @@ Keys are bytes; what KeyPair lacks is generated. Events arrive in the loop that 
 import secrets
 import ssl
 import tempfile
+import time
 from collections.abc import Callable, Hashable
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -31,9 +32,11 @@ from typing import Self
 
 from host_tools.emulator.access import AccessDenied, Reason
 from host_tools.emulator.config import Config
-from host_tools.emulator.dps.enrollment import Enrollments, KeyPair, fold
 from host_tools.emulator.dps.service import Dps
 from host_tools.emulator.events import Connected, Disconnected, Dropped, Event, Failed, Refused
+from host_tools.emulator.faults.action import Kind
+from host_tools.emulator.faults.faults import Faults
+from host_tools.emulator.faults.when import DPS, HUB
 from host_tools.emulator.host_names import RULE, dialable, is_host_name, without_port
 from host_tools.emulator.hub.hubs import Hubs
 from host_tools.emulator.mqtt.connect import (
@@ -48,8 +51,8 @@ from host_tools.emulator.mqtt.connect import (
 from host_tools.emulator.mqtt.peer import Peer
 from host_tools.emulator.mqtt.session import ConnectRefused, Session
 from host_tools.emulator.serve.certificates import CA_FILE, Certificates
-from host_tools.emulator.store.database import StoreError
-from host_tools.emulator.store.store import Store
+from host_tools.emulator.serve.webhook import Webhooks
+from host_tools.emulator.store.database import Database, StoreError
 from host_tools.errors import CommandError
 
 _CODES = {
@@ -79,17 +82,32 @@ class Cloud:
             raise CommandError(f"--advertise {advertise[:80]!r} is not a host name: {RULE}")
         self._listeners: tuple[Callable[[Event], None], ...] = (on_event,)
         self.advertise = advertise
+        self.faults = Faults(self.tell)
         with ExitStack() as state:
             self.state_dir = state_dir or Path(
                 state.enter_context(tempfile.TemporaryDirectory(prefix="keystead-"))
             )
-            store = state.enter_context(closing(Store(self.state_dir)))
-            self.config = _with_keys(config, store, random, self.state_dir)
+            database = state.enter_context(closing(Database(self.state_dir)))
             self._certificates = Certificates(self.state_dir)
+            try:
+                self.hubs = Hubs(config.hubs, database, self.tell, advertise, random)
+                self.dps = Dps(
+                    config,
+                    database,
+                    self.hubs,
+                    self.tell,
+                    random,
+                    now=time.time(),
+                    tick=time.monotonic(),
+                    advertise=advertise,
+                    call_webhook=Webhooks(),
+                    hub_for=self.faults.hub_for,
+                )
+                groups, individuals = tuple(self.dps.groups()), tuple(self.dps.individuals())
+            except StoreError as error:
+                raise CommandError(f"can not keep state in {self.state_dir}: {error}") from None
+            self.config = replace(config, groups=groups, individuals=individuals)
             self._state = state.pop_all()
-        enrollments = Enrollments(self.config.groups, self.config.individuals)
-        self._dps = Dps(self.config, enrollments, store, self.tell, random, advertise)
-        self._hubs = Hubs(self.config.hubs, store, self.tell, advertise)
         self._live: dict[Hashable, Session] = {}
 
     def __enter__(self) -> Self:
@@ -138,8 +156,15 @@ class Cloud:
 
     def tls_context(self, host: str) -> ssl.SSLContext:
         """Return the context to serve with on host."""
+        return self._certificates.context(self._names(host))
+
+    def faulty_tls_context(self, host: str, flaw: Kind) -> ssl.SSLContext:
+        """Return the same with one thing wrong."""
+        return self._certificates.faulty_context(self._names(host), flaw)
+
+    def _names(self, host: str) -> list[str]:
         names = [host, dialable(host), without_port(self.advertise), *self.config.hubs]
-        return self._certificates.context([name for name in names if name])
+        return [name for name in names if name]
 
     def admit(self, connect: Connect, session: Session, now: float) -> Peer:
         """Return the peer that may come in; an older one with its key goes first.
@@ -149,7 +174,10 @@ class Cloud:
         try:
             if connect.level != LEVEL:
                 raise AccessDenied(Reason.BAD_LEVEL)
-            peer = self._service(connect).connect(connect, now)
+            service = self._service(connect)
+            kind = DPS if service is self.dps else HUB
+            checked = self.faults.clock(kind, connect.client_id, now)
+            peer = service.connect(connect, checked)
         except AccessDenied as denied:
             code = _CODES.get(denied.reason, NOT_AUTHORIZED)
             name = self._service(connect).name
@@ -168,7 +196,12 @@ class Cloud:
         return peer
 
     def _service(self, connect: Connect) -> Dps | Hubs:
-        return self._dps if "/registrations/" in (connect.username or "") else self._hubs
+        return self.dps if "/registrations/" in (connect.username or "") else self.hubs
+
+    def expire(self, now: float, tick: float) -> None:
+        """Give up what waited too long, whoever's it is; called every quarter of a second."""
+        self.hubs.expire(now, tick)
+        self.dps.expire(now, tick)
 
     def leave(self, session: Session, peer: Peer | None, why: str, now: float) -> None:
         """Note that a session ended."""
@@ -178,24 +211,3 @@ class Cloud:
         if self._live.get(peer.key) is session:
             del self._live[peer.key]
         self.tell(Disconnected(now, peer.service, peer.device_id, why))
-
-
-def _with_keys(
-    config: Config, store: Store, random: Callable[[int], bytes], state_dir: Path
-) -> Config:
-    def completed(kind: str, name: str, keys: KeyPair) -> KeyPair:
-        try:
-            return keys.completed(store.enrollment_keys(kind, fold(name), random))
-        except StoreError as error:
-            raise CommandError(f"can not keep keys in {state_dir}: {error}") from None
-
-    return replace(
-        config,
-        groups=tuple(
-            replace(one, keys=completed("group", one.name, one.keys)) for one in config.groups
-        ),
-        individuals=tuple(
-            replace(one, keys=completed("individual", one.registration_id, one.keys))
-            for one in config.individuals
-        ),
-    )

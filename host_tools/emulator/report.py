@@ -12,40 +12,26 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from rich.console import Console
-from rich.text import Text
-
 from host_tools.emulator.cloud import Cloud
 from host_tools.emulator.dps.enrollment import Enrollment
-from host_tools.emulator.events import (
-    Assigned,
-    Connected,
-    Disconnected,
-    Dropped,
-    Event,
-    Failed,
-    Refused,
-    Telemetry,
-)
+from host_tools.emulator.events import Event
 from host_tools.emulator.host_names import dialable, place
 from host_tools.emulator.outlet import Outlet, stdout
+from host_tools.emulator.policies import Policies
+from host_tools.emulator.rest.address import Address
+from host_tools.emulator.styles import Painter
 from host_tools.keys import encode_key
 
 Facts = dict[str, Any]
 
-_STYLES: dict[type[Event], str] = {
-    Assigned: "bold green",
-    Connected: "green",
-    Disconnected: "dim",
-    Dropped: "yellow",
-    Failed: "bold red",
-    Refused: "bold red",
-    Telemetry: "cyan",
-}
 
+def describe(
+    cloud: Cloud, host: str, port: int, ca: Path, show_keys: bool, rest: Address | None = None
+) -> Facts:
+    """Return what a device, and who installs it, need to know of a cloud that listens.
 
-def describe(cloud: Cloud, host: str, port: int, ca: Path, show_keys: bool) -> Facts:
-    """Return what a device, and who installs it, need to know of a cloud that listens."""
+    Raises StoreError.
+    """
     return {
         "host": host,
         "port": port,
@@ -53,23 +39,46 @@ def describe(cloud: Cloud, host: str, port: int, ca: Path, show_keys: bool) -> F
         "id_scope": cloud.config.id_scope,
         "ca": str(ca),
         "advertise": cloud.advertise,
+        "rest": _of_rest(rest),
+        "hubs": [
+            {"name": hub.name, **_policy(hub.policies, "iothubowner", rest, show_keys)}
+            for hub in cloud.hubs.all()
+        ],
+        "dps": _policy(cloud.dps.policies, "provisioningserviceowner", rest, show_keys),
         "enrollment_groups": [
-            {"name": one.name, **_details(one, show_keys)} for one in cloud.config.groups
+            {"name": one.name, **_details(one, show_keys)} for one in cloud.dps.groups()
         ],
         "individual_enrollments": [
             {
                 "registration_id": one.registration_id,
-                "device_id": one.device_id(one.registration_id),
+                "device_id": one.name_at_hub(one.registration_id),
                 **_details(one, show_keys),
             }
-            for one in cloud.config.individuals
+            for one in cloud.dps.individuals()
         ],
     }
 
 
+# the portal's address may hold a token: it goes to who starts the cloud, not to callers of REST
+def _of_rest(rest: Address | None) -> Facts | None:
+    if rest is None:
+        return None
+    return {"url": rest.url, "portal": rest.portal, "control": str(rest.control)}
+
+
+def _policy(policies: Policies, name: str, rest: Address | None, show_keys: bool) -> Facts:
+    if rest is None or not show_keys:
+        return {}
+    return {"connection_string": policies.connection_string(rest.host, name)}
+
+
 def _details(enrollment: Enrollment, show_keys: bool) -> Facts:
     key = {"primary_key": encode_key(enrollment.keys.primary)} if show_keys else {}
-    return {"hub": enrollment.hub, "enabled": enrollment.enabled, **key}
+    return {"hub": _hubs(enrollment), "enabled": enrollment.enabled, **key}
+
+
+def _hubs(enrollment: Enrollment) -> str:
+    return " or ".join(enrollment.hubs) or "any hub"
 
 
 class Report(Protocol):
@@ -90,27 +99,21 @@ class TextReport:
 
     def __init__(self, on_failed: Callable[[OSError], object]) -> None:
         """on_failed: called in another thread when nothing more can be printed."""
-        self._console = Console(highlight=False, soft_wrap=True)
+        self._paint = Painter()
         self._outlet = Outlet(stdout(), on_failed, lambda count: f"... {count} events not shown")
         self.close = self._outlet.close
 
     def listening(self, facts: Facts) -> None:
         """Tell that the cloud is ready, and what describe() says."""
-        lines = [self._styled(f"listening on {place(facts['host'], facts['port'])}", "bold")]
+        first = f"listening on {place(facts['host'], facts['port'])}"
+        lines = [self._paint.line(first, "bold")]
         lines += [f"  {name:<22} {value}" for name, value in _lines(facts)]
         self._outlet.put("\n".join(lines), at_any_rate=True)
 
     def event(self, event: Event) -> None:
         """Tell what happened, with the local time."""
         time = datetime.fromtimestamp(event.time).strftime("%H:%M:%S")
-        self._outlet.put(self._styled(f"{time} {event.line()}", _STYLES.get(type(event), "")))
-
-    def _styled(self, line: str, style: str) -> str:
-        if not self._console.is_terminal:
-            return line
-        with self._console.capture() as capture:
-            self._console.print(Text(line, style), end="")
-        return capture.get()
+        self._outlet.put(self._paint.event(event.NAME, f"{time} {event.line()}"))
 
 
 class JsonReport:
@@ -147,6 +150,7 @@ def _lines(facts: Facts) -> list[tuple[str, str]]:
         ("ID scope", facts["id_scope"]),
         ("DPS endpoint", f"{facts['dial']}, port {facts['port']}"),
         ("CA certificate", facts["ca"]),
+        *_rest_lines(facts),
         ("hub they are told", dialled),
     ]
     for one in facts["enrollment_groups"]:
@@ -160,6 +164,24 @@ def _lines(facts: Facts) -> list[tuple[str, str]]:
         lines.append(("enrollments", "none: every device will be refused"))
     elif not any("primary_key" in one for one in enrollments):
         lines.append(("keys", "not shown; --show-keys prints the primary ones"))
+    return lines
+
+
+def _rest_lines(facts: Facts) -> list[tuple[str, str]]:
+    rest = facts["rest"]
+    if not rest:
+        return [("service REST", "off")]
+    lines = [
+        ("service REST", rest["url"]),
+        ("portal", rest["portal"]),
+        ("control token", rest["control"]),
+    ]
+    if facts["dps"]:
+        lines.append(("provisioningserviceowner", facts["dps"]["connection_string"]))
+    for hub in facts["hubs"]:
+        lines.append(("hub", hub["name"]))
+        if "connection_string" in hub:
+            lines.append(("  its iothubowner", hub["connection_string"]))
     return lines
 
 
