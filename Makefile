@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-check demo test check lint types types-firmware bench docs clean
+.PHONY: help setup setup-check demo test check lint types types-firmware bench soak docs clean
 
 help: ## show these lines
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
@@ -34,6 +34,9 @@ types-firmware: setup-check ## the firmware's types, against the ESP32's stubs
 
 bench: setup ## measure size, heap, speed and bytes
 	@$(BIN)/python -m bench
+
+soak: setup ## fuzz the emulator for an hour, or SECONDS=n (needs .[fuzz])
+	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),3600)
 
 docs: setup ## make docs/failures.md from the catalogue
 	@$(BIN)/python -m host_tools.failures_page > docs/failures.md

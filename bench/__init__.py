@@ -4,11 +4,13 @@
     figures      one row of the table; what a bar is
     table        rows to a table for people, or to JSON
     workshop     the firmware compiled as for a board, and MicroPython to run scripts with it
-    sizes, heap, tokens, publishing, wire, emulator   the sections, one module each
+    sizes, heap, tokens, publishing, wire, emulator, scale   the sections, one module each
     server       an MQTT server in a process of its own, that only answers
     tap          a TCP proxy that counts TLS records
+    servers      the emulator, mosquitto, bare TLS: started, watched, ended
     cloud        the emulator in a process of its own
-    load         fifty clients and more in one process
+    handshakes   TLS alone: a server in a process of its own, and its clients
+    load         fifty clients and more in one process, lean
     on_board/    what runs under MicroPython: prints one line of JSON each
 
 Figures are measured, printed and compared; no test asserts a time. How: docs/bench.md.

@@ -1,54 +1,47 @@
-"""The emulator: connections and publishes it takes a second, and its CPU for each."""
+"""The emulator under as much load as this machine makes: what it takes, and its CPU for each.
 
-import getpass
-import shutil
-import socket
+The load is lean (load.py): packets made before the clock starts, no state, no checks. What a
+fleet of devices gets through is another figure: scale.py.
+"""
+
+import asyncio
 import ssl
 import statistics
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 
-from bench import cloud, load
+from bench import cloud, load, servers
 from bench.cores import on_core, placements
 from bench.figures import Bar, Figure, Row, Unmeasured
+from bench.servers import MOSQUITTO, Server
 from bench.workshop import Workshop
-from host_tools.emulator.config import HUB
-from host_tools.emulator.serve.certificates import CA_FILE
 from host_tools.errors import CommandError
+from host_tools.fleet import tls
+from host_tools.fleet.fleet import Fleet
 from keystead import hub
+from keystead.sas import sas_token
 
-TITLE = "emulator, TLS 1.3 on loopback"
+TITLE = "emulator, TLS 1.3 on loopback, lean load"
 
 _ROUNDS = 4
 _CONNECTS, _AT_ONCE = 200, 20
 _CLIENTS, _EACH = 50, 200
-_MOSQUITTO = "mosquitto"
-
-
-@dataclass(frozen=True)
-class Server:
-    """A server that runs: where, and whose certificate it shows."""
-
-    port: int
-    pid: int
-    ca: Path
-
-    def cpu(self) -> float:
-        """Return the seconds of CPU it has used (Linux: the clock of another process)."""
-        return time.clock_gettime((~self.pid << 3) | 2)
+_LIFE = 3600  # seconds
 
 
 @dataclass(frozen=True)
 class Taken:
     """Of one kind: what all rounds gave."""
 
-    rates: list[float]
-    cpu: list[float]  # seconds for one
+    rates: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)  # seconds for one
+
+    def add(self, count: int, seconds: float, cpu: float) -> None:
+        """Take one round."""
+        self.rates.append(count / seconds)
+        self.cpu.append(cpu / count)
 
     def rate(self) -> Figure:
         """Return the median rate."""
@@ -59,134 +52,104 @@ class Taken:
         return Figure(statistics.median(self.cpu) * times, unit, max(self.cpu) * times)
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """What one server took."""
+
+    connects: Taken = field(default_factory=Taken)
+    publishes: Taken = field(default_factory=Taken)
+
+    def figures(self) -> tuple[Figure, Figure, Figure, Figure]:
+        """Return rate and CPU of a connect, rate and CPU of a publish."""
+        connects, publishes = self.connects, self.publishes
+        return (
+            connects.rate(), connects.cost("ms", 1e3), publishes.rate(), publishes.cost("us", 1e6)
+        )  # fmt: skip
+
+
 def rows(workshop: Workshop) -> list[Row]:
     """Load the emulator, and mosquitto where there is one; each in a process of its own."""
     if sys.platform != "linux":
         raise Unmeasured("the CPU of another process is read as Linux gives it")
-    cores = list(placements().values())[-1]
-    with on_core(cores[1]):
-        ours = _loaded(lambda: _emulator(workshop, cores[0]))
-        theirs = None
-        if shutil.which(_MOSQUITTO):
-            theirs = _loaded(lambda: _mosquitto(workshop, cores[0]))
-    return _rows(ours, theirs)
+    served, own = list(placements().values())[-1]
+    folder = workshop.folder / "cloud"
+    with on_core(own), ExitStack() as running:
+        ours = running.enter_context(servers.emulator(folder, served))
+        register(ours)
+        sides = [(ours, Loaded())]
+        if servers.mosquitto_path():
+            theirs = running.enter_context(servers.mosquitto(folder, served))
+            sides.append((theirs, Loaded()))
+        context = tls.trusting(ours.ca)
+        for _ in range(_ROUNDS):  # in turns: a machine that is busy for a while is so for both
+            for server, loaded in sides:
+                _round(server, context, _logins(), loaded)
+    return _rows(*(loaded for _, loaded in sides))
 
 
-def _rows(ours: tuple[Taken, Taken], theirs: tuple[Taken, Taken] | None) -> list[Row]:
-    against = _MOSQUITTO if theirs else f"{_MOSQUITTO}: not installed"
-    connects, publishes = ours
-    connect, cost = (theirs[0].rate(), theirs[0].cost("ms", 1e3)) if theirs else (None, None)
-    publish, price = (theirs[1].rate(), theirs[1].cost("us", 1e6)) if theirs else (None, None)
+def register(server: Server) -> None:
+    """Let all devices ask DPS once, so that the hub knows them."""
+    asyncio.run(_register(server))
+
+
+async def _register(server: Server) -> None:
+    devices = cloud.devices(_CONNECTS)
+    fleet = Fleet(cloud.plan(), devices, (servers.HOST, server.port), tls.trusting(server.ca))
+    await fleet.boot()
+    await fleet.leave()
+    if fleet.summary().failed:
+        raise CommandError(f"devices could not register: {fleet.summary().failures()[0]}")
+
+
+def _logins() -> list[load.Login]:
+    at = cloud.plan().hub
+    expiry = int(time.time()) + _LIFE
     return [
-        Row("connects", connects.rate(), connect, against,
+        load.Login(
+            one.name,
+            hub.username(at, one.name),
+            sas_token(hub.resource(at, one.name), one.key, expiry),
+        )
+        for one in cloud.devices(_CONNECTS)
+    ]
+
+
+def _rows(ours: Loaded, theirs: Loaded | None = None) -> list[Row]:
+    against = MOSQUITTO if theirs else f"{MOSQUITTO}: not installed"
+    connects, cpu, publishes, price = ours.figures()
+    beside = theirs.figures() if theirs else (None, None, None, None)
+    return [
+        Row("connects", connects, beside[0], against,
             "mosquitto 275/s, amqtt 270/s, 40 lines 604/s", Bar(600, at_most=False), _HOW),
-        Row("CPU of one connect", connects.cost("ms", 1e3), cost, against,
+        Row("CPU of one connect", cpu, beside[1], against,
             "mosquitto 0.5 ms, amqtt 2.4 ms", note=_HOW),
-        Row("publishes at QoS 1", publishes.rate(), publish, against,
+        Row("publishes at QoS 1", publishes, beside[2], against,
             "mosquitto 29 858/s, amqtt 4 332/s", Bar(24_000, at_most=False), _HOW),
-        Row("CPU of one publish", publishes.cost("us", 1e6), price, against,
+        Row("CPU of one publish", price, beside[3], against,
             "mosquitto 12 us, amqtt 162 us", note=_HOW),
     ]  # fmt: skip
 
 
 _HOW = (
-    f"medians of {_ROUNDS} rounds (.. the worst): {_CONNECTS} connects (TLS, CONNECT with a SAS"
-    f" token, SUBSCRIBE), {_AT_ONCE} at once; {_CLIENTS} clients x {_EACH} publishes, each PUBACK"
-    " awaited; the load, which is Python too, on the other core; both show the same RSA"
-    " certificate; mosquitto takes anybody, it checks no token"
+    f"saturation: medians of {_ROUNDS} rounds (.. the worst): {_CONNECTS} connects (TLS, CONNECT"
+    f" with a SAS token, SUBSCRIBE), {_AT_ONCE} at once; {_CLIENTS} clients x {_EACH} publishes,"
+    " each PUBACK awaited, packets made beforehand; the load, which is Python too, on the other"
+    " core; both show the same RSA certificate; mosquitto takes anybody, it checks no token"
 )
 
 
-def _loaded(start: Callable[[], AbstractContextManager[Server]]) -> tuple[Taken, Taken]:
-    with start() as server:
-        context = ssl.create_default_context(cafile=str(server.ca))
-        logins = [
-            load.Login(name, hub.username(HUB, name), cloud.password(name))
-            for name in cloud.names(_CONNECTS)
-        ]
-        connects, publishes = Taken([], []), Taken([], [])
-        for _ in range(_ROUNDS):
-            _round(server, context, logins, connects, publishes)
-        return connects, publishes
-
-
 def _round(
-    server: Server,
-    context: ssl.SSLContext,
-    logins: list[load.Login],
-    connects: Taken,
-    publishes: Taken,
+    server: Server, context: ssl.SSLContext, logins: list[load.Login], loaded: Loaded
 ) -> None:
     used = server.cpu()
     seconds, clients = load.connect_all(server.port, context, logins, _AT_ONCE)
-    connects.rates.append(len(clients) / seconds)
-    connects.cpu.append((server.cpu() - used) / len(clients))
+    loaded.connects.add(len(clients), seconds, server.cpu() - used)
     some = [
         (client, hub.telemetry_topic(login.client_id))
         for client, login in zip(clients[:_CLIENTS], logins, strict=False)
     ]
     used = server.cpu()
-    seconds = load.publish_all(some, b"x" * 61, _EACH)
-    publishes.rates.append(_CLIENTS * _EACH / seconds)
-    publishes.cpu.append((server.cpu() - used) / (_CLIENTS * _EACH))
+    seconds = load.publish_all(some, cloud.plan().payload, _EACH)
+    loaded.publishes.add(_CLIENTS * _EACH, seconds, server.cpu() - used)
     for client in clients:
         client.close()
-
-
-def _state(workshop: Workshop) -> Path:
-    return workshop.folder / "cloud"
-
-
-@contextmanager
-def _emulator(workshop: Workshop, core: int | None) -> Iterator[Server]:
-    folder = _state(workshop)
-    command = [sys.executable, "-m", "bench.cloud", str(folder), str(_CONNECTS)]
-    with on_core(core):
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-    with process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line:
-            raise CommandError("the emulator did not start")
-        try:
-            yield Server(int(line), process.pid, folder / CA_FILE)
-        finally:
-            process.stdin.close()
-
-
-@contextmanager
-def _mosquitto(workshop: Workshop, core: int | None) -> Iterator[Server]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    settings = workshop.folder / "mosquitto.conf"
-    # the emulator's own: an RSA signature is most of what a connect costs
-    state = _state(workshop)
-    certificate = state / "server.pem"
-    settings.write_text(
-        f"listener {port} 127.0.0.1\ncertfile {certificate}\nkeyfile {certificate}\n"
-        f"allow_anonymous true\nuser {getpass.getuser()}\npersistence false\nlog_type none\n"
-        "set_tcp_nodelay true\n"
-    )
-    with on_core(core):
-        process = subprocess.Popen([_MOSQUITTO, "-c", str(settings)], stderr=subprocess.DEVNULL)
-    with process:
-        try:
-            _wait_for(port)
-            yield Server(port, process.pid, state / CA_FILE)
-        finally:
-            process.terminate()
-
-
-def _wait_for(port: int) -> None:
-    end = time.monotonic() + 5
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-            return
-        except OSError:
-            if time.monotonic() > end:
-                raise CommandError("mosquitto did not start") from None
-            time.sleep(0.05)

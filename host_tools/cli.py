@@ -20,6 +20,7 @@ VERBS = {
     "demo": ("demo", "the whole story on this machine: derive, boot, provision, telemetry"),
     "cloud": ("cloud", "run a DPS and an IoT Hub on the bench"),
     "boot": ("boot", "boot the real firmware under Unix MicroPython as one board"),
+    "fleet": ("fleet_command", "boot a fleet of devices against a cloud, and time it"),
     "derive-key": ("derive_key", "derive device keys from an enrollment group's key"),
     "registration-id": ("registration_id", "make or check registration IDs"),
     "record": ("record", "make the factory record of one board"),

@@ -1,11 +1,10 @@
-"""Records: what the two services remember of a device.
+"""Records: what DPS remembers of a device.
 
-Owns the values only; store.py keeps them, dps.py and hub.py give them meaning.
+Owns the values only: store/registrations.py keeps them, dps/ gives them meaning.
 """
 
 from dataclasses import dataclass
-
-from host_tools.emulator.dps.enrollment import KeyPair
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,20 +12,14 @@ class Registration:
     """DPS's registration record: who was assigned where, and when."""
 
     registration_id: str
-    device_id: str
+    device_id: str  # this and the hub: of the last assignment, "" if there was none yet
     hub: str
     enrollment_group: str  # "" under an individual enrollment
     substatus: str
     etag: str
     created: float  # seconds since 1970
     updated: float
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """A device in a hub's registry; either key opens the door."""
-
-    hub: str
-    device_id: str
-    keys: KeyPair
-    enabled: bool = True
+    status: str = "assigned"  # or "failed", "disabled": what came of the last registration
+    error_code: int | None = None
+    error_message: str = ""
+    payload: Any = None  # what a custom allocation gave the device

@@ -14,13 +14,25 @@ from host_tools.errors import CommandError
 class TomlTable:
     """Values by key; what nobody asked for is a mistake that end() reports."""
 
-    def __init__(self, file: str, text: str, name: str, content: dict[str, Any], number: int = 0):
-        """number: which of several tables [[name]], from 1; 0 where there is one, [name]."""
+    def __init__(
+        self,
+        file: str,
+        text: str,
+        name: str,
+        content: dict[str, Any],
+        number: int = 0,
+        begin: int = 0,
+    ) -> None:
+        """number: which of several tables [[name]], from 1; 0 where there is one, [name].
+
+        begin: the line, from 0, where to look for it.
+        """
         self._file = file
         self._text = text
         self._name = name
         self._content = dict(content)
         self._number = number
+        self._begin = begin
 
     def table(self, name: str) -> Self:
         """Return the table [name], an empty one if there is none."""
@@ -39,6 +51,12 @@ class TomlTable:
             for number, content in enumerate(items, 1)
         ]
 
+    def inner(self, name: str) -> Self:
+        """Return the table [....name] of this table, an empty one if there is none."""
+        content = self._take(name, dict, "a table", {})
+        name = f"{self._name}.{name}"
+        return type(self)(self._file, self._text, name, content, begin=self._start())
+
     def has(self, key: str) -> bool:
         """Tell whether key is there and was not taken yet."""
         return key in self._content
@@ -49,12 +67,26 @@ class TomlTable:
         assert isinstance(value, str)
         return value
 
+    def texts(self, key: str) -> tuple[str, ...]:
+        """Return a list of strings; it must be there."""
+        words = "a list of texts in quotes"
+        values = self._take(key, list, words, None)
+        if not all(isinstance(value, str) for value in values):
+            raise self.error(key, f"must be {words}")
+        return tuple(values)
+
+    def value(self, key: str, default: dict[str, Any]) -> dict[str, Any]:
+        """Return a table as it is, with whatever it holds."""
+        value = self._take(key, dict, "a table", default)
+        assert isinstance(value, dict)
+        return value
+
     def flag(self, key: str, default: bool) -> bool:
         """Return true or false."""
         return self._take(key, bool, "true or false", default) is True
 
-    def number(self, key: str, allowed: range, default: int) -> int:
-        """Return a whole number in range."""
+    def number(self, key: str, allowed: range, default: int | None = None) -> int:
+        """Return a whole number in range; without a default it must be there."""
         kind = f"a whole number from {allowed[0]} to {allowed[-1]}"
         value = self._take(key, int, kind, default)
         if value not in allowed:
@@ -90,10 +122,7 @@ class TomlTable:
 
     # tomllib keeps no places: look for the key below its table's header
     def _line(self, key: str) -> int:
-        lines = self._text.split("\n")
-        header = re.compile(rf"\s*\[+\s*{re.escape(self._name)}\s*\]+" if self._name else "")
-        starts = [number for number, line in enumerate(lines) if header.match(line)]
-        start = starts[max(self._number - 1, 0)] if self._number <= len(starts) and starts else 0
+        lines, start = self._text.split("\n"), self._start()
         found = re.compile(rf"""\s*\[*\s*["']?{re.escape(key)}["']?\s*[\]=.]""")
         for number in range(start, len(lines)):
             if number > start and self._name and lines[number].lstrip().startswith("["):
@@ -101,3 +130,13 @@ class TomlTable:
             if found.match(lines[number]):
                 return number + 1
         return start + 1
+
+    def _start(self) -> int:
+        header = re.compile(rf"\s*\[+\s*{re.escape(self._name)}\s*\]+" if self._name else "")
+        lines = enumerate(self._text.split("\n"))
+        starts = [line for line, text in lines if line >= self._begin and header.match(text)]
+        return (
+            starts[max(self._number - 1, 0)]
+            if max(self._number, 1) <= len(starts)
+            else self._begin
+        )

@@ -86,7 +86,7 @@ def test_the_key_derived_from_the_groups_secondary_key_is_as_good(make_board: Ma
 
 def test_an_individual_enrollment_names_its_device(make_board: MakeBoard) -> None:
     one = IndividualEnrollment(
-        NAME, hub=HUB, assigned_device_id="pump-7", keys=KeyPair(b"i" * 16, b"j" * 64)
+        NAME, hub=HUB, device_id="pump-7", keys=KeyPair(b"i" * 16, b"j" * 64)
     )
     config = Config(assigning_replies=0, groups=(GROUP,), individuals=(one,))
     lines, _, _ = boot(make_board, config, "over", record=with_key(b"j" * 64))

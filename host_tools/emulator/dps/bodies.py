@@ -1,6 +1,6 @@
-"""DPS's bodies: the JSON it answers with, field by field as the service spells it.
+"""DPS's bodies: the JSON it answers devices with, field by field as the service spells it.
 
-Owns names, order and formats. Doesn't own when which body is sent: that is dps.py.
+Owns names, order and formats. Doesn't own when which body is sent: that is registrar.py.
 Source: "Device registration" in the DPS REST API.
 """
 
@@ -11,6 +11,10 @@ from typing import Any
 
 from host_tools.emulator.records import Registration
 
+INITIAL, MIGRATED, RESET = "initialAssignment", "deviceDataMigrated", "deviceDataReset"
+# the hub knew the device already; clients of an older version never hear of it
+AGAIN, AGAIN_SINCE = "reprovisionedToInitialAssignment", "2019-04-15"
+
 
 def assigning(operation_id: str) -> bytes:
     """Return the answer to "register": it goes on."""
@@ -20,36 +24,50 @@ def assigning(operation_id: str) -> bytes:
 def still_assigning(operation_id: str, registration_id: str) -> bytes:
     """Return the answer to a poll: it still goes on."""
     state = {"registrationId": registration_id, "status": "assigning"}
-    return _envelope(operation_id, "assigning", state)
+    return _envelope(operation_id, state)
 
 
-def assigned(operation_id: str, registration: Registration, hub: str) -> bytes:
-    """Return the good end; hub is the name to dial."""
-    state: dict[str, Any] = {
+def registered(operation_id: str, registration: Registration, hub: str, api_version: str) -> bytes:
+    """Return the end, good or bad; hub is the name to dial."""
+    return _envelope(operation_id, device_state(registration, hub, api_version))
+
+
+def device_state(registration: Registration, hub: str, api_version: str) -> dict[str, Any]:
+    """Return a registration as its device hears of it; hub is the name to dial."""
+    document = state(registration)
+    if registration.status != "assigned":
+        return document
+    document["assignedHub"] = hub
+    if registration.substatus == AGAIN and api_version < AGAIN_SINCE:
+        document["substatus"] = INITIAL
+    if registration.enrollment_group:
+        document["symmetricKey"] = {"enrollmentGroupId": registration.enrollment_group}
+    if registration.payload is not None:
+        document["payload"] = registration.payload
+    return document
+
+
+def state(registration: Registration) -> dict[str, Any]:
+    """Return a registration as the service's API shows it."""
+    assigned = registration.status == "assigned"
+    document = {
         "registrationId": registration.registration_id,
         "createdDateTimeUtc": timestamp(registration.created),
-        "assignedHub": hub,
-        "deviceId": registration.device_id,
-        "status": "assigned",
-        "substatus": registration.substatus,
+        "assignedHub": registration.hub if assigned else None,
+        "deviceId": registration.device_id if assigned else None,
+        "status": registration.status,
+        "substatus": registration.substatus if assigned else None,
+        "errorCode": registration.error_code,
+        "errorMessage": registration.error_message or None,
         "lastUpdatedDateTimeUtc": timestamp(registration.updated),
         "etag": registration.etag,
     }
-    if registration.enrollment_group:
-        state["symmetricKey"] = {"enrollmentGroupId": registration.enrollment_group}
-    return _envelope(operation_id, "assigned", state)
+    return {name: value for name, value in document.items() if value is not None}
 
 
-def disabled(operation_id: str, registration_id: str, etag: str, now: float) -> bytes:
-    """Return the end for a device whose enrollment is disabled."""
-    state = {
-        "registrationId": registration_id,
-        "createdDateTimeUtc": timestamp(now),
-        "status": "disabled",
-        "lastUpdatedDateTimeUtc": timestamp(now),
-        "etag": etag,
-    }
-    return _envelope(operation_id, "disabled", state)
+def unassigned(registration_id: str) -> dict[str, Any]:
+    """Return the state of a device that has not registered yet."""
+    return {"registrationId": registration_id, "status": "unassigned"}
 
 
 def error(code: int, message: str, tracking_id: str, now: float) -> bytes:
@@ -77,10 +95,11 @@ def etag(guid: str) -> str:
     return binascii.b2a_base64(f'"{guid}"'.encode(), newline=False).decode()
 
 
-def compact(document: dict[str, Any]) -> bytes:
+def compact(document: Any) -> bytes:
     """Return JSON without blanks."""
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-def _envelope(operation_id: str, status: str, state: dict[str, Any]) -> bytes:
-    return compact({"operationId": operation_id, "status": status, "registrationState": state})
+def _envelope(operation_id: str, state: dict[str, Any]) -> bytes:
+    document = {"operationId": operation_id, "status": state["status"], "registrationState": state}
+    return compact(document)

@@ -1,18 +1,25 @@
-"""Enrollment: who may register at DPS, with which keys, and the hub they get.
+"""Enrollment: who may register at DPS, with which keys, and the terms they get.
 
-Owns the two kinds of enrollment, their keys, and which of them a token belongs to. Doesn't own
-how they got here (config.py) nor where generated keys are kept (store.py).
-Source: "Symmetric key attestation"; "DPS terminology".
+Owns the two kinds of enrollment and their keys. Doesn't own which of them a token belongs to
+(admission.py), how they got here (config.py, documents.py) nor where they are kept
+(enrollments.py).
+Sources: "Symmetric key attestation"; "DPS terminology"; the DPS REST API's field names, in our
+spelling.
 """
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import InitVar, dataclass, field
+from typing import Any
 
-from host_tools.emulator.access import AccessDenied, Reason, Token, check_key
 from host_tools.keys import derive_device_key
 
 KEY_SIZE = 64  # bytes of a generated key, as the portal makes them
+HASHED, GEO_LATENCY, STATIC, CUSTOM = "hashed", "geoLatency", "static", "custom"
+ALLOCATIONS = (HASHED, GEO_LATENCY, STATIC, CUSTOM)
+# (updateHubAssignment, migrateDeviceData)
+REPROVISIONING = {"migrate": (True, True), "reset": (True, False), "never": (False, False)}
+WEBHOOK_API_VERSION = "2021-10-01"
 
 
 @dataclass(frozen=True)
@@ -40,13 +47,49 @@ def generate_keys(random: Callable[[int], bytes] = secrets.token_bytes) -> KeyPa
 
 
 @dataclass(frozen=True)
-class EnrollmentGroup:
+class Webhook:
+    """Who is asked for a hub under custom allocation."""
+
+    url: str = field(repr=False)  # an Azure function's has its key in it
+    api_version: str = WEBHOOK_API_VERSION
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What an enrollment gives to a device that it admits."""
+
+    allocation: str = HASHED
+    hubs: tuple[str, ...] = ()  # of which one is allocated; none: of all linked ones
+    webhook: Webhook | None = None
+    update_hub: bool = True  # whether a later registration may lead to another hub
+    migrate_data: bool = True  # whether the twin comes along then
+    initial_twin: dict[str, Any] | None = None  # {"tags": ..., "properties": {"desired": ...}}
+    edge: bool = False
+    information: dict[str, Any] | None = None  # "optionalDeviceInformation": kept for the owner
+    etag: str = ""  # this one and what follows is DPS's to set
+    created: float = 0  # seconds since 1970
+    updated: float = 0
+
+    # hub, where an enrollment is made or replaced, is short for a static allocation
+    def _lead_to(self, hub: str) -> None:
+        if hub:
+            object.__setattr__(self, "hubs", (hub,))
+            object.__setattr__(self, "allocation", STATIC)
+
+
+@dataclass(frozen=True)
+class EnrollmentGroup(Terms):
     """Devices that share a pair of group keys; each signs with a key derived from one of them."""
 
     name: str
-    hub: str
+    hub: InitVar[str] = ""
     keys: KeyPair = KeyPair()
     enabled: bool = True
+
+    kind = "group"
+
+    def __post_init__(self, hub: str) -> None:
+        self._lead_to(hub)
 
     @property
     def group(self) -> str:
@@ -58,8 +101,8 @@ class EnrollmentGroup:
         """Return what to call it before people."""
         return f"enrollment group {self.name}"
 
-    def device_id(self, registration_id: str) -> str:
-        """Return the name a member gets at its hub: its own spelling of its registration ID."""
+    def name_at_hub(self, registration_id: str) -> str:
+        """Return the device ID a member gets: its own spelling of its registration ID."""
         return registration_id
 
     def device_keys(self, registration_id: str) -> KeyPair:
@@ -68,21 +111,30 @@ class EnrollmentGroup:
 
 
 @dataclass(frozen=True)
-class IndividualEnrollment:
+class IndividualEnrollment(Terms):
     """One device, which signs with the enrollment's own keys."""
 
     registration_id: str
-    hub: str
+    hub: InitVar[str] = ""
     keys: KeyPair = KeyPair()
-    assigned_device_id: str = ""  # "" for the registration ID
+    device_id: str = ""  # "" for the registration ID
     enabled: bool = True
 
+    kind = "individual"
     group = ""
     label = "its individual enrollment"
 
-    def device_id(self, registration_id: str) -> str:
-        """Return the device's name at its hub."""
-        return self.assigned_device_id or registration_id
+    def __post_init__(self, hub: str) -> None:
+        self._lead_to(hub)
+
+    @property
+    def name(self) -> str:
+        """Return the registration ID, by which it is kept."""
+        return self.registration_id
+
+    def name_at_hub(self, registration_id: str) -> str:
+        """Return the device ID."""
+        return self.device_id or registration_id
 
     def device_keys(self, registration_id: str) -> KeyPair:
         """Return the keys the device may sign with."""
@@ -95,51 +147,3 @@ Enrollment = EnrollmentGroup | IndividualEnrollment
 def fold(registration_id: str) -> str:
     """Return the spelling by which registration IDs are compared: they ignore case."""
     return registration_id.lower()
-
-
-class Enrollments:
-    """All enrollments of one DPS instance, individual ones before groups."""
-
-    def __init__(
-        self, groups: Iterable[EnrollmentGroup], individuals: Iterable[IndividualEnrollment]
-    ) -> None:
-        self._groups = list(groups)
-        self._individuals = {fold(one.registration_id): one for one in individuals}
-
-    def find(self, registration_id: str, token: Token) -> Enrollment:
-        """Return the enrollment under which token was signed, enabled or not.
-
-        Raises AccessDenied with the likeliest reason: signing with the wrong one of several keys
-        is the mistake that everybody makes once.
-        """
-        individual = self._individuals.get(fold(registration_id))
-        if individual:
-            self._check_individual(individual, registration_id, token)
-            return individual
-        if not self._groups:
-            raise AccessDenied(Reason.NOT_ENROLLED)
-        for group in self._groups:
-            if token.is_signed_with(group.device_keys(registration_id)):
-                return group
-        raise AccessDenied(self._why_in_no_group(registration_id, token))
-
-    def _check_individual(
-        self, individual: IndividualEnrollment, registration_id: str, token: Token
-    ) -> None:
-        try:
-            check_key(token, tuple(individual.keys))
-        except AccessDenied:
-            if any(token.is_signed_with(g.device_keys(registration_id)) for g in self._groups):
-                raise AccessDenied(Reason.DERIVED_KEY) from None
-            raise
-
-    def _why_in_no_group(self, registration_id: str, token: Token) -> Reason:
-        for group in self._groups:
-            if token.is_signed_with(group.keys):
-                return Reason.GROUP_KEY
-            try:
-                check_key(token, tuple(group.device_keys(registration_id)))
-            except AccessDenied as denied:
-                if denied.reason is not Reason.WRONG_KEY:
-                    return denied.reason
-        return Reason.WRONG_KEY

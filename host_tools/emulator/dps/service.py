@@ -1,7 +1,8 @@
-"""DPS: one instance of the service, who gets in and which hub they are assigned.
+"""DPS: one instance of the service, put together.
 
-Owns the check at CONNECT and the assignment. Doesn't own the requests a device makes once it is
-in (dps_peer.py) nor the connection (session.py).
+Owns who gets in, and what programs and people may ask of it: enrollments and registration
+records. Doesn't own what devices ask (registrar.py) nor the ways to it: peer.py for MQTT, rest/
+for HTTPS.
 Source: "Communicate with DPS using the MQTT protocol".
 """
 
@@ -10,17 +11,25 @@ from collections.abc import Callable
 
 from host_tools.emulator.access import AccessDenied, Reason, Resource, Token, check
 from host_tools.emulator.config import Config
-from host_tools.emulator.dps import bodies as dps_bodies
-from host_tools.emulator.dps.enrollment import Enrollment, Enrollments, fold
-from host_tools.emulator.dps.operations import Operations, guid
+from host_tools.emulator.dps import etags, seeds
+from host_tools.emulator.dps.assignment import SERVICE, Assigner, Hubs
+from host_tools.emulator.dps.enrollment import EnrollmentGroup, IndividualEnrollment, Webhook
+from host_tools.emulator.dps.enrollments import Enrollments
+from host_tools.emulator.dps.json_fields import Json
+from host_tools.emulator.dps.operations import Operations
 from host_tools.emulator.dps.peer import DpsPeer
+from host_tools.emulator.dps.registrar import Caller, Registrar
+from host_tools.emulator.dps.throttle import Throttle
+from host_tools.emulator.dps.webhook import Outcome, WebhookFailure
 from host_tools.emulator.errors import ServiceError
-from host_tools.emulator.events import Assigned, Event, Failed, Refused
+from host_tools.emulator.events import Event
 from host_tools.emulator.mqtt.connect import Connect
 from host_tools.emulator.mqtt.peer import API_VERSION
-from host_tools.emulator.records import Identity, Registration
-from host_tools.emulator.store.database import StoreError
-from host_tools.emulator.store.store import Store
+from host_tools.emulator.policies import OF_DPS, Policies
+from host_tools.emulator.records import Registration
+from host_tools.emulator.store.database import Database
+from host_tools.emulator.store.enrollments import EnrollmentTable
+from host_tools.emulator.store.registrations import RegistrationTable
 from keystead import registration_id as registration_ids
 
 _POLICIES = ("", "registration")
@@ -28,32 +37,63 @@ _POLICIES = ("", "registration")
 _USERNAME = re.compile(rf"([^/]+)/registrations/([^/]+)/api-version=({API_VERSION})(?:&.*)?")
 
 
-class Dps:
-    """One DPS instance, fed with CONNECTs."""
+def _nobody(webhook: Webhook, body: Json, done: Callable[[Outcome], None]) -> None:
+    done(WebhookFailure("Custom allocation failed: nothing here can call a web-hook"))
 
-    name = "DPS"
+
+class Dps:
+    """One DPS instance, fed with CONNECTs and calls."""
+
+    name = SERVICE
 
     def __init__(
         self,
         config: Config,
-        enrollments: Enrollments,
-        store: Store,
+        database: Database,
+        hubs: Hubs,
         tell: Callable[[Event], None],
         random: Callable[[int], bytes],
+        now: float,
+        tick: float,
         advertise: str = "",
+        call_webhook: Callable[[Webhook, Json, Callable[[Outcome], None]], None] = _nobody,
+        hub_for: Callable[[str, float], str | None] = lambda registration_id, now: None,
     ) -> None:
-        """advertise: the name handed out instead of the assigned hub's own, "" for none."""
-        self.tell = tell
-        self.random = random
-        self.retry_after = config.retry_after
-        self.operations = Operations(config.assigning_replies, random)
-        self._config = config
-        self._enrollments = enrollments
-        self._store = store
-        self._advertise = advertise
+        """advertise: the name handed out instead of the assigned hub's own, "" for none.
+
+        call_webhook: asks a web-hook, and gives its answer to the third argument, once, now or
+        later. hub_for: a hub that a registration must lead to, whatever its enrollment says.
+        Raises StoreError.
+        """
+        self.id_scope = config.id_scope
+        self.host = config.dps_host
+        self.linked_hubs = config.linked
+        self.policies = Policies(config.id_scope, OF_DPS, database, random)
+        self._refuse_at_connect = config.refuse_at == "connect"
+        self._records = RegistrationTable(database)
+        table = EnrollmentTable(database)
+        with database.transaction():
+            seeds.apply([*config.groups, *config.individuals], table, random, now)
+        self.enrollments = Enrollments(table, {hub.lower() for hub in config.linked}, random)
+        self.registrar = Registrar(
+            self.enrollments,
+            Operations(config.assigning_replies, random),
+            Assigner(
+                database, self._records, hubs, config.network, tell, random,
+                lambda hub: advertise or hub, hub_for,
+            ),
+            Throttle() if config.throttle else None,
+            call_webhook,
+            config.retry_after,
+            tick,
+        )  # fmt: skip
+
+    def expire(self, now: float, tick: float) -> None:
+        """Look at the clock: to be called now and then."""
+        self.registrar.expire(tick)
 
     def connect(self, connect: Connect, now: float) -> DpsPeer:
-        """Return the peer; raise AccessDenied.
+        """Return the peer; raise AccessDenied, StoreError.
 
         A bad token is refused here (refuse_at = "connect") or, as the real service was seen to
         do, only when the device asks to register.
@@ -64,15 +104,27 @@ class Dps:
         id_scope, registration_id, api_version = match.groups()
         if connect.client_id != registration_id:
             raise AccessDenied(Reason.BAD_CLIENT_ID)
-        peer = DpsPeer(self, registration_id, api_version)
+        caller = self.caller(id_scope, registration_id, api_version, connect.password, now)
+        if caller.refusal and self._refuse_at_connect:
+            raise AccessDenied(caller.refusal)
+        return DpsPeer(self.registrar, caller)
+
+    def caller(
+        self,
+        id_scope: str,
+        registration_id: str,
+        api_version: str,
+        password: bytes | None,
+        now: float,
+    ) -> Caller:
+        """Return who it is that asks, refused or not; password: a SAS token."""
+        caller = Caller(registration_id, api_version)
         try:
-            token = self._check(id_scope, registration_id, connect.password, now)
-            peer.admit(self._enrollments.find(registration_id, token), token.expiry)
+            caller.token = self._check(id_scope, registration_id, password, now)
+            self.registrar.admit(caller)
         except AccessDenied as denied:
-            if self._config.refuse_at == "connect":
-                raise
-            peer.refusal = denied.reason
-        return peer
+            caller.refusal = denied.reason
+        return caller
 
     # {ID scope}/registrations/{registration ID}
     def _check(
@@ -82,64 +134,70 @@ class Dps:
             registration_ids.check(registration_id, wide=True)
         except registration_ids.InvalidRegistrationID:
             raise AccessDenied(Reason.BAD_REGISTRATION_ID) from None
-        ours = self._config.id_scope.lower()
+        ours = self.id_scope.lower()
         if id_scope.lower() != ours:
             raise AccessDenied(Reason.UNKNOWN_SCOPE)
         token = Token.parse(password)
         check(token, Resource({ours}, ("registrations", registration_id)), now, _POLICIES)
         return token
 
-    def assign(self, registration_id: str, enrollment: Enrollment, now: float) -> Registration:
-        """Assign a device to its hub, make its identity there, and return the record of it.
+    # enrollments: all of these raise StoreError
 
-        A device that moved from another hub loses its identity there, not its live connection.
-        Raises ServiceError.
+    def groups(self) -> list[EnrollmentGroup]:
+        """Return all enrollment groups by name."""
+        return list(self.enrollments.groups())
+
+    def individuals(self) -> list[IndividualEnrollment]:
+        """Return all individual enrollments by registration ID."""
+        return self.enrollments.page(IndividualEnrollment)
+
+    def group(self, name: str) -> EnrollmentGroup:
+        """Return a group; ServiceError 404201."""
+        return self.enrollments.get(EnrollmentGroup, name)
+
+    def individual(self, registration_id: str) -> IndividualEnrollment:
+        """Return an individual enrollment; ServiceError 404201."""
+        return self.enrollments.get(IndividualEnrollment, registration_id)
+
+    def put_group(
+        self, group: EnrollmentGroup, now: float, if_match: str | None = None
+    ) -> EnrollmentGroup:
+        """Keep a group and return it as it is kept; ServiceError.
+
+        if_match: the etag of the one that is to be changed, "*" for any; None: it must be new.
         """
-        try:
-            registration = self._keep(registration_id, enrollment, now)
-        except StoreError as error:
-            why = f"its assignment can not be kept: {error}"
-            self.tell(Failed(now, self.name, registration_id, why, "error 500001"))
-            raise ServiceError(500001, "Internal server error.") from None
-        self.tell(
-            Assigned(
-                now,
-                registration_id,
-                registration.device_id,
-                registration.hub,
-                self.name_to_dial(registration.hub),
-                enrollment.label,
-                registration.substatus,
-            )
-        )
-        return registration
+        return self.enrollments.put(group, now, if_match)
 
-    def _keep(self, registration_id: str, enrollment: Enrollment, now: float) -> Registration:
-        device_id, hub = enrollment.device_id(registration_id), enrollment.hub
-        earlier = self._store.registration(registration_id)
-        moved = earlier is not None and earlier.hub.lower() != hub.lower()
-        if moved or earlier is None or earlier.device_id != device_id:
-            self._check_owner(registration_id, device_id, hub, now)
-        registration = Registration(
-            registration_id,
-            device_id,
-            hub,
-            enrollment.group,
-            "deviceDataMigrated" if moved else "initialAssignment",
-            dps_bodies.etag(guid(self.random)),
-            earlier.created if earlier else now,
-            now,
-        )
-        keys = enrollment.device_keys(registration_id)
-        self._store.assign(registration, Identity(hub, device_id, keys))
-        return registration
+    def put_individual(
+        self, individual: IndividualEnrollment, now: float, if_match: str | None = None
+    ) -> IndividualEnrollment:
+        """Keep an individual enrollment, as put_group()."""
+        return self.enrollments.put(individual, now, if_match)
 
-    def _check_owner(self, registration_id: str, device_id: str, hub: str, now: float) -> None:
-        owner = self._store.owner(hub, device_id)
-        if owner and fold(owner) != fold(registration_id):
-            self.tell(Refused(now, self.name, registration_id, Reason.TAKEN, "error 409001"))
-            raise ServiceError(409001, "Device already exists.")
+    def delete_group(self, name: str, if_match: str = "*") -> None:
+        """Delete a group: its members are refused from now on; their records stay."""
+        self.enrollments.delete(EnrollmentGroup, name, if_match)
 
-    def name_to_dial(self, hub: str) -> str:
-        """Return what a device is told that was assigned to hub."""
-        return self._advertise or hub
+    def delete_individual(self, registration_id: str, if_match: str = "*") -> None:
+        """Delete an individual enrollment: a group may admit its device from now on."""
+        self.enrollments.delete(IndividualEnrollment, registration_id, if_match)
+
+    # registration records: all of these raise StoreError
+
+    def registrations(
+        self, group: str | None = None, after: str = "", count: int = -1
+    ) -> list[Registration]:
+        """Return records by registration ID: of a group or all, from one on, at most count."""
+        return self._records.page(group, after, count)
+
+    def registration(self, registration_id: str) -> Registration:
+        """Return a device's record; ServiceError 404202."""
+        record = self._records.get(registration_id)
+        if record is None:
+            raise ServiceError(404202, "Registration not found.")
+        return record
+
+    def delete_registration(self, registration_id: str, if_match: str = "*") -> None:
+        """Delete a record: for DPS, the device's next registration is its first."""
+        etags.check(if_match, self.registration(registration_id).etag)
+        self._records.delete(registration_id)

@@ -1,0 +1,111 @@
+"""A fleet under Locust, as docs/scale.md runs it: a master and two workers, a real cloud."""
+
+import importlib.util
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from host_tools.keys import encode_key
+from tests.emulator.cloud_fixtures import HUB, LIMIT, awaited, running
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("locust") is None,
+    reason="locust is not installed: pip install -e '.[scale]'",
+)
+CONFIG = f"""
+[[enrollment_group]]
+name = "mylegacydevices"
+primary_key = "{encode_key(bytes(range(64)))}"
+hub = "{HUB}"
+"""
+
+
+def locust(folder: Path, *words: object) -> "subprocess.Popen[str]":
+    """Start Locust in a process of its own: it changes the standard library it runs in."""
+    file = ROOT / "host_tools" / "fleet" / "locustfile.py"
+    environment = {name: value for name, value in os.environ.items() if "LOCUST" not in name}
+    return subprocess.Popen(
+        [sys.executable, "-m", "locust", "-f", str(file), *map(str, words)],
+        cwd=folder, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+@awaited
+async def test_a_master_and_two_workers_bring_every_device_in(tmp_path):
+    (tmp_path / "cloud.toml").write_text(CONFIG)
+    arguments = ("--config", tmp_path / "cloud.toml", "--port", 0, "--rest-port", 0)
+    async with running(*arguments, "--ca-out", tmp_path / "ca.pem") as cloud:
+        port = free_port()
+        worker = ("--worker", "--master-host", "127.0.0.1", "--master-port", port)
+        workers = [locust(tmp_path, *worker) for _ in range(2)]
+        master = locust(
+            tmp_path, "--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port,
+            "--expect-workers", 2, "--headless", "--users", 6, "--spawn-rate", 6,
+            "--run-time", "5s", "--host", f"127.0.0.1:{cloud.facts['port']}",
+            "--fleet-config", "cloud.toml", "--fleet-every", 0.2, "--json", "--only-summary",
+        )  # fmt: skip
+        out, err = master.communicate(timeout=2 * LIMIT)
+        complaints = [worker.communicate(timeout=LIMIT)[1] for worker in workers]
+        for _ in range(6):
+            await cloud.event("disconnected", service=HUB, why="it said goodbye")
+    assert master.returncode == 0, err
+    assert [worker.returncode for worker in workers] == [0, 0], complaints
+    entries = {(one["method"], one["name"]): one for one in json.loads(out)}
+    assert entries["DPS", "register"]["num_requests"] == 6
+    assert entries["hub", "connect"]["num_requests"] == 6
+    assert entries["hub", "publish"]["num_requests"] >= 12
+    assert [one["num_failures"] for one in entries.values()] == [0, 0, 0]
+    # no two devices of two workers have one name
+    names = re.findall(r'"connected", .*"service": "DPS", "device_id": "([^"]+)"',
+                       "".join(cloud.said))  # fmt: skip
+    assert sorted({name.rpartition("-")[0] for name in names}) == ["fleet-0", "fleet-1"]
+    assert len(set(names)) == 6
+
+
+@awaited
+async def test_what_fails_is_told_with_its_reason_and_the_exit_code(tmp_path):
+    (tmp_path / "cloud.toml").write_text(CONFIG)
+    other = CONFIG.replace("primary_key", "enabled = false\nprimary_key")
+    (tmp_path / "other.toml").write_text(other)
+    arguments = ("--config", tmp_path / "other.toml", "--port", 0, "--rest-port", 0)
+    async with running(*arguments, "--ca-out", tmp_path / "ca.pem") as cloud:
+        process = locust(
+            tmp_path, "--headless", "--users", 2, "--spawn-rate", 2, "--run-time", "3s",
+            "--host", f"127.0.0.1:{cloud.facts['port']}", "--fleet-every", 5, "--only-summary",
+        )  # fmt: skip
+        out, err = process.communicate(timeout=2 * LIMIT)
+    assert process.returncode == 1
+    assert "dps-disabled" in out + err
+    assert "Traceback" not in out + err
+
+
+@awaited
+async def test_a_run_that_is_ended_lets_its_devices_say_goodbye(tmp_path):
+    (tmp_path / "cloud.toml").write_text(CONFIG)
+    arguments = ("--config", tmp_path / "cloud.toml", "--port", 0, "--rest-port", 0)
+    async with running(*arguments, "--ca-out", tmp_path / "ca.pem") as cloud:
+        process = locust(
+            tmp_path, "--headless", "--users", 2, "--spawn-rate", 2,
+            "--host", f"127.0.0.1:{cloud.facts['port']}", "--only-summary",
+        )  # fmt: skip
+        for name in ("fleet-0-1", "fleet-0-2"):
+            await cloud.event("telemetry", device_id=name)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=LIMIT)
+        for _ in range(2):
+            await cloud.event("disconnected", service=HUB, why="it said goodbye")
+    assert "Traceback" not in out + err
