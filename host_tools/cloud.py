@@ -12,6 +12,7 @@ and in another terminal, with the cloud running:
   keystead cloud twin DEVICE --patch '{"interval": 5}'
   keystead cloud send DEVICE "hello"
   keystead cloud method DEVICE reboot '{"delay": 1}'
+  keystead cloud fault add "every board, when it registers, gets 429, twice"
 
 and in Python, with the unmodified azure-iot-device:
   ProvisioningDeviceClient.create_from_symmetric_key(
@@ -40,24 +41,18 @@ cloud.toml, all of it optional:
 
 import argparse
 import asyncio
-import re
 import signal
-from contextlib import AsyncExitStack, closing, suppress
-from functools import partial
+import time
+from contextlib import closing, suppress
 from pathlib import Path
 
-from host_tools import cloud_commands
+from host_tools import cloud_commands, cloud_serve
 from host_tools.emulator.cloud import Cloud
 from host_tools.emulator.config import Config
 from host_tools.emulator.config_file import load
-from host_tools.emulator.host_names import dialable, place
-from host_tools.emulator.report import JsonReport, Report, TextReport, describe
-from host_tools.emulator.rest.service import serve_rest
-from host_tools.emulator.serve.http import PORT as REST_PORT
-from host_tools.emulator.serve.listener import HOST, PORT, serve
+from host_tools.emulator.faults.scenario import load_scenario
+from host_tools.emulator.report import JsonReport, Report, TextReport
 from host_tools.errors import CommandError
-
-UNSET = object()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,21 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="a cloud.toml (default: one group, mylegacydevices, with generated keys)",
     )
-    parser.add_argument("--host", default=HOST, help="address to listen on (default: %(default)s)")
-    parser.add_argument(
-        "--port",
-        type=_port,
-        default=PORT,
-        help="TCP port, 0 for a free one (default: %(default)s, where SDKs look)",
-    )
-    parser.add_argument(
-        "--rest-port",
-        type=_port_or_none,
-        default=UNSET,
-        metavar="PORT",
-        help="TCP port of service REST, MQTT over WebSocket and the portal, 0 for a free one, none"
-        f" for none (default: {REST_PORT}, and a free one with --port 0)",
-    )
+    cloud_serve.add_ports(parser)
     parser.add_argument(
         "--state-dir",
         type=Path,
@@ -101,6 +82,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="hand out NAME as the assigned hub instead of the configured one, so that a client"
         " that dials what it is assigned arrives here (for clients on this machine: localhost)",
+    )
+    parser.add_argument(
+        "--scenario",
+        type=Path,
+        metavar="FILE",
+        help="let things go wrong as a story in TOML tells (docs/scenarios.md)",
+    )
+    parser.add_argument(
+        "--trace",
+        action="store_true",
+        help="print every packet of every connection as well, without secrets",
     )
     parser.add_argument("--show-keys", action="store_true", help="print the primary keys as well")
     parser.add_argument(
@@ -141,27 +133,19 @@ async def _run(args: argparse.Namespace) -> None:
 async def _serve(
     args: argparse.Namespace, config: Config, report: Report, stop: asyncio.Event
 ) -> None:
+    scenario = load_scenario(args.scenario) if args.scenario else None
     with Cloud(
         config, on_event=report.event, state_dir=args.state_dir, advertise=args.advertise
     ) as cloud:
         ca = _write_ca(cloud, args.ca_out)
-        async with serve(cloud, args.host, args.port) as listener, AsyncExitStack() as stack:
-            facts = partial(describe, cloud, args.host, listener.port, ca)
-            rest, port = None, _rest_port(args)
-            if port is not None:
-                endpoint = place(dialable(args.host), listener.port)
-                rest = await stack.enter_async_context(
-                    serve_rest(cloud, args.host, port, endpoint, partial(facts, False))
-                )
-            report.listening(facts(args.show_keys, rest))
+        if args.trace:
+            cloud.traces.on = True
+            cloud.traces.follow(report.trace)
+        if scenario:
+            scenario.play(cloud.faults, time.time())
+        async with cloud_serve.serving(cloud, args, ca) as served:
+            report.listening(served.facts(args.show_keys))
             await stop.wait()
-
-
-def _rest_port(args: argparse.Namespace) -> int | None:
-    if args.rest_port is UNSET:
-        return REST_PORT if args.port else 0
-    port: int | None = args.rest_port
-    return port
 
 
 def _write_ca(cloud: Cloud, path: Path | None) -> Path:
@@ -172,13 +156,3 @@ def _write_ca(cloud: Cloud, path: Path | None) -> Path:
     except OSError as error:
         raise CommandError(f"can not write {path}: {error.strerror}") from None
     return path.resolve()
-
-
-def _port_or_none(text: str) -> int | None:
-    return None if text == "none" else _port(text)
-
-
-def _port(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,5}", text) or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a port: 0 to 65535")
-    return int(text)

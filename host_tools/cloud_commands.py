@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from host_tools import cloud_client, cloud_events
+from host_tools import cloud_client, cloud_events, cloud_fault
 from host_tools.cloud_client import CloudClient
 from host_tools.errors import CommandError
 
@@ -31,7 +31,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     for name, command in COMMANDS.items():
         inner = verbs.add_parser(name, help=command.help, description=command.help)
         command.add_arguments(inner)
-        cloud_client.add_arguments(inner)
+        if name != "fault":  # whose verbs have them
+            cloud_client.add_arguments(inner)
         inner.set_defaults(cloud_command=command.run)
 
 
@@ -180,6 +181,7 @@ COMMANDS = {
     "twin": Command(_twin_arguments, _twin, "print a device's twin, or change it"),
     "send": Command(_send_arguments, _send, "send a message to a device"),
     "method": Command(_method_arguments, _method, "call a method of a device"),
+    "fault": Command(cloud_fault.add_arguments, cloud_fault.run, cloud_fault.HELP),
 }
 
 

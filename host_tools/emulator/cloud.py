@@ -53,6 +53,7 @@ from host_tools.emulator.mqtt.session import ConnectRefused, Session
 from host_tools.emulator.serve.certificates import CA_FILE, Certificates
 from host_tools.emulator.serve.webhook import Webhooks
 from host_tools.emulator.store.database import Database, StoreError
+from host_tools.emulator.trace.traces import Traces
 from host_tools.errors import CommandError
 
 _CODES = {
@@ -83,6 +84,7 @@ class Cloud:
         self._listeners: tuple[Callable[[Event], None], ...] = (on_event,)
         self.advertise = advertise
         self.faults = Faults(self.tell)
+        self.traces = Traces(subscribe=self.subscribe)
         with ExitStack() as state:
             self.state_dir = state_dir or Path(
                 state.enter_context(tempfile.TemporaryDirectory(prefix="keystead-"))

@@ -20,6 +20,7 @@ from host_tools.emulator.outlet import Outlet, stdout
 from host_tools.emulator.policies import Policies
 from host_tools.emulator.rest.address import Address
 from host_tools.emulator.styles import Painter
+from host_tools.emulator.trace.line import Line
 from host_tools.keys import encode_key
 
 Facts = dict[str, Any]
@@ -39,7 +40,7 @@ def describe(
         "id_scope": cloud.config.id_scope,
         "ca": str(ca),
         "advertise": cloud.advertise,
-        "rest": _of_rest(rest),
+        "rest": _of_rest(rest, show_keys),
         "hubs": [
             {"name": hub.name, **_policy(hub.policies, "iothubowner", rest, show_keys)}
             for hub in cloud.hubs.all()
@@ -59,11 +60,12 @@ def describe(
     }
 
 
-# the portal's address may hold a token: it goes to who starts the cloud, not to callers of REST
-def _of_rest(rest: Address | None) -> Facts | None:
+# the portal's address may hold a token, which is a key like any other
+def _of_rest(rest: Address | None, show_keys: bool) -> Facts | None:
     if rest is None:
         return None
-    return {"url": rest.url, "portal": rest.portal, "control": str(rest.control)}
+    portal = rest.portal if show_keys else rest.portal.partition("?")[0]
+    return {"url": rest.url, "portal": portal, "control": str(rest.control)}
 
 
 def _policy(policies: Policies, name: str, rest: Address | None, show_keys: bool) -> Facts:
@@ -90,6 +92,9 @@ class Report(Protocol):
     def event(self, event: Event) -> None:
         """Tell what happened."""
 
+    def trace(self, line: Line) -> None:
+        """Tell what passed on a connection."""
+
     def close(self) -> None:
         """Print what is left."""
 
@@ -115,6 +120,10 @@ class TextReport:
         time = datetime.fromtimestamp(event.time).strftime("%H:%M:%S")
         self._outlet.put(self._paint.event(event.NAME, f"{time} {event.line()}"))
 
+    def trace(self, line: Line) -> None:
+        """Tell what passed on a connection."""
+        self._outlet.put(self._paint.text(line.styled()))
+
 
 class JsonReport:
     """JSON lines for scripts; the one line for people goes to stderr."""
@@ -137,6 +146,10 @@ class JsonReport:
         """Tell what happened."""
         self._outlet.put(event.json())
 
+    def trace(self, line: Line) -> None:
+        """Tell what passed on a connection."""
+        self._outlet.put(line.json())
+
 
 def _not_shown(count: int) -> str:
     return json.dumps({"event": "not-shown", "count": count})
@@ -151,6 +164,7 @@ def _lines(facts: Facts) -> list[tuple[str, str]]:
         ("DPS endpoint", f"{facts['dial']}, port {facts['port']}"),
         ("CA certificate", facts["ca"]),
         *_rest_lines(facts),
+        *((f"{what} port", str(port)) for what, port in facts.get("ports", {}).items()),
         ("hub they are told", dialled),
     ]
     for one in facts["enrollment_groups"]:
@@ -177,11 +191,11 @@ def _rest_lines(facts: Facts) -> list[tuple[str, str]]:
         ("control token", rest["control"]),
     ]
     if facts["dps"]:
-        lines.append(("provisioningserviceowner", facts["dps"]["connection_string"]))
+        lines.append(("DPS owner's policy", facts["dps"]["connection_string"]))
     for hub in facts["hubs"]:
         lines.append(("hub", hub["name"]))
         if "connection_string" in hub:
-            lines.append(("  its iothubowner", hub["connection_string"]))
+            lines.append(("  its owner's policy", hub["connection_string"]))
     return lines
 
 

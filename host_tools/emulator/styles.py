@@ -30,8 +30,12 @@ class Painter:
 
     def line(self, line: str, style: str) -> str:
         """Return a line in a style of rich's."""
+        return self.text(Text(line, style))
+
+    def text(self, text: Text) -> str:
+        """Return a line in styles of its own."""
         if not self._console.is_terminal:
-            return line
+            return text.plain
         with self._console.capture() as capture:
-            self._console.print(Text(line, style), end="")
+            self._console.print(text, end="")
         return capture.get()

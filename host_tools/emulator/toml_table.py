@@ -5,7 +5,7 @@ might be secret. Doesn't own which keys there are.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 from host_tools.errors import CommandError
@@ -66,6 +66,15 @@ class TomlTable:
         value = self._take(key, str, "a text in quotes", default)
         assert isinstance(value, str)
         return value
+
+    def checked(
+        self, key: str, fits: Callable[[str], object], rule: str, default: str | None = None
+    ) -> str:
+        """Return a string that fits, or the default; rule: says which do."""
+        text = self.text(key, default)
+        if text != default and not fits(text):
+            raise self.error(key, f"{text!r} can not be one: {rule}")
+        return text
 
     def texts(self, key: str) -> tuple[str, ...]:
         """Return a list of strings; it must be there."""
@@ -132,11 +141,13 @@ class TomlTable:
         return start + 1
 
     def _start(self) -> int:
-        header = re.compile(rf"\s*\[+\s*{re.escape(self._name)}\s*\]+" if self._name else "")
-        lines = enumerate(self._text.split("\n"))
-        starts = [line for line, text in lines if line >= self._begin and header.match(text)]
-        return (
-            starts[max(self._number - 1, 0)]
-            if max(self._number, 1) <= len(starts)
-            else self._begin
-        )
+        name = re.escape(self._name)
+        starts = self._headers(rf"\s*\[+\s*{name}\s*\]+" if name else "")
+        # [name] may be left out where [name.inner] is there
+        starts = starts or self._headers(rf"\s*\[\s*{name}\s*\.")
+        number = max(self._number - 1, 0)
+        return starts[number] if number < len(starts) else self._begin
+
+    def _headers(self, pattern: str) -> list[int]:
+        header, lines = re.compile(pattern), self._text.split("\n")
+        return [line for line in range(self._begin, len(lines)) if header.match(lines[line])]

@@ -91,7 +91,11 @@ class Bench:
     def stop(self) -> None:
         """End the cloud; it must end cleanly and complain about nothing."""
         self.process.terminate()
-        code = self.process.wait(LIMIT)
+        try:
+            code = self.process.wait(LIMIT)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
         self._reader.join(LIMIT)
         self.process.stdout.close()
         self._complaints.seek(0)
@@ -197,9 +201,6 @@ def bench(directory: Path) -> Iterator[Bench]:
     running = Bench(directory)
     try:
         yield running
-    except BaseException:
-        running.process.kill()
-        raise
     finally:
         running.stop()
 

@@ -52,10 +52,16 @@ DESIRED = "$iothub/twin/PATCH/properties/desired/#"
 class Cloud:
     """A running `keystead cloud --json` with two hubs."""
 
-    def __init__(self, facts: dict, ca: Path) -> None:
+    def __init__(self, facts: dict, ca: Path, process: subprocess.Popen) -> None:
+        self._process = process
         self.port: int = facts["port"]
         self.portal: str = facts["rest"]["portal"]
         self.tls = ssl.create_default_context(cafile=ca)
+
+    def stop(self) -> None:
+        """End it before its time, and wait for the end."""
+        self._process.terminate()
+        self._process.wait(LIMIT)
 
     def page(self, path: str, **query: str) -> str:
         """Return the address of a page."""
@@ -90,7 +96,7 @@ def running(directory: Path, *more: str) -> Iterator[Cloud]:
     with (directory / "stdout").open("w+") as said, (directory / "stderr").open("w+") as errors:
         with subprocess.Popen(command, stdout=said, stderr=errors) as process:
             try:
-                yield Cloud(_first_line(process, said), ca)
+                yield Cloud(_first_line(process, said, errors), ca, process)
             finally:
                 process.terminate()
         errors.seek(0)
@@ -100,11 +106,13 @@ def running(directory: Path, *more: str) -> Iterator[Cloud]:
     assert "Warning" not in complaints, complaints
 
 
-def _first_line(process: subprocess.Popen, said: TextIO) -> dict:
+def _first_line(process: subprocess.Popen, said: TextIO, errors: TextIO) -> dict:
     deadline = time.monotonic() + LIMIT
     line = ""
     while not line.endswith("\n"):
-        assert process.poll() is None, "the cloud ended"
+        if process.poll() is not None:
+            errors.seek(0)
+            raise AssertionError(f"the cloud ended: {errors.read()}")
         assert time.monotonic() < deadline, "the cloud said nothing"
         time.sleep(0.05)  # a file tells nobody that it grew
         said.seek(0)

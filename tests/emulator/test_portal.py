@@ -121,10 +121,10 @@ def test_a_key_can_be_copied(browser: Browser, cloud: Cloud):
 def test_a_group_is_disabled_and_enabled(page: Page, cloud: Cloud):
     page.goto(cloud.page("/group", name="north"))
     page.get_by_role("button", name="Disable the group").click()
-    expect(page.locator("#live-status")).to_have_text("disabled")
+    expect(page.locator("#live-status .state")).to_have_text("disabled")
     expect(page.locator(".notice").first).to_contain_text("Disabled")
     page.get_by_role("button", name="Enable the group").click()
-    expect(page.locator("#live-status")).to_have_text("enabled")
+    expect(page.locator("#live-status .state")).to_have_text("enabled")
 
 
 # --- devices ---------------------------------------------------------------------------------
@@ -465,9 +465,19 @@ def test_every_control_has_a_name_and_every_table_its_heads(page: Page, cloud: C
 
 
 def test_off_loopback_only_the_link_with_the_token_leads_in(browser: Browser, tmp_path: Path):
-    with running(tmp_path, "--host", "0.0.0.0") as cloud:
+    with running(tmp_path, "--host", "0.0.0.0", "--show-keys") as cloud:
         local = re.sub("//[^:/]+:", "//localhost:", cloud.portal)
         let_in_by_the_link(browser, local)
+
+
+def test_a_cloud_stops_at_once_however_many_pages_are_open(browser: Browser, tmp_path: Path):
+    with running(tmp_path) as cloud:
+        opened = tab(browser, cloud.portal, expected="ERR_CONNECTION|ERR_INCOMPLETE")
+        with opened as page:
+            page.goto(cloud.portal)
+            expect(page.get_by_role("button", name="Live")).to_be_visible()
+            cloud.stop()
+            expect(page.get_by_role("button", name="Reconnecting")).to_be_visible()
 
 
 def let_in_by_the_link(browser: Browser, local: str) -> None:

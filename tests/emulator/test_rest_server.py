@@ -39,7 +39,7 @@ async def hello(request: Request) -> Response:
 
 
 async def large(request: Request) -> Response:
-    return PlainTextResponse("x" * 20_000_000)
+    return StreamingResponse("x" * 100_000 for _ in range(200))
 
 
 async def stream(request: Request) -> Response:

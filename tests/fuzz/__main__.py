@@ -23,6 +23,8 @@ HARNESSES = {
     "stream": 4,
     "frames": 3,
     "calls": 3,
+    "pages": 2,
+    "datagrams": 1,
     "enrollments": 1,
     "settings": 1,
     "shown": 1,

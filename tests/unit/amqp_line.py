@@ -35,7 +35,11 @@ class Doorman:
         self.sent: list[tuple[str, CloudMessage]] = []
         self.feed: list[Feedback] = []
         self.gone: list[tuple[Principal | None, str, str]] = []
+        self.failures: list[str] = []  # of hand-shakes
         self.fault: ServiceError | None = None
+
+    def failed(self, address: str, why: str) -> None:
+        self.failures.append(why)
 
     def authenticate(self, token: bytes, host: str, now: float) -> Principal:
         self.hosts.append(host)

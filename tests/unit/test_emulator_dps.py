@@ -5,6 +5,8 @@ import re
 from dataclasses import replace
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from host_tools.emulator.access import AccessDenied, Reason
 from host_tools.emulator.dps.enrollment import IndividualEnrollment, KeyPair
@@ -163,6 +165,19 @@ def test_a_register_body_that_is_wrong_gets_400(bench, body):
     topic, error = ask(bench.connect(), REGISTER + "1", body)
     assert topic == "$dps/registrations/res/400/?$rid=1"
     assert error["errorCode"] // 1000 == 400
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=200) | st.text(max_size=99).map(lambda text: f"[{text}]".encode()))
+@example(b'{"payload":"\\ud800"}')
+@example(b'{"payload":NaN}')
+@example(b'{"payload":1e999}')
+@example(b'{"payload":' + b"[" * 65 + b"]" * 65 + b"}")
+def test_any_register_body_is_taken_or_gets_400(bench, body):
+    topic, answer = ask(bench.connect(), REGISTER + "1", body)
+    if "/res/202/" not in topic:
+        assert topic == "$dps/registrations/res/400/?$rid=1"
+        assert answer["errorCode"] == 400004
 
 
 def test_an_error_is_the_services_json(make_bench):
@@ -379,8 +394,10 @@ def test_a_full_disk_is_told_to_the_operator_and_the_device_may_try_again(make_b
     assert body["errorCode"] == 500001
     assert isinstance(bench.events[-1], Failed)
     assert "disk is full" in bench.events[-1].why
+    assert bench.where(f"dev-{number}") == []
     bench.database.execute("PRAGMA max_page_count = 1000000")
     assert "/res/200/" in ask(bench.connect(f"dev-{number}"), REGISTER + "2")[0]
+    assert bench.where(f"dev-{number}") == [HUB]
 
 
 def test_who_registers_again_keeps_the_day_it_was_created(make_bench):

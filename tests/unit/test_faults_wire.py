@@ -364,6 +364,16 @@ def test_an_answer_with_one_thing_wrong(gets, topic, payload, qos):
     assert (answer.topic, len(answer.payload), answer.qos) == (topic, payload, qos)
 
 
+@pytest.mark.parametrize("rules", [(), ("x gets 429",)])
+def test_a_board_that_gets_another_name_is_counted_once(rules):
+    device = at_dps(*rules)
+    body = b'{"registrationState":{"deviceId":"pump-7"}}'
+    assigned = Message("$dps/registrations/res/200/?$rid=7", body, 1)
+    device.door.peer.publish = lambda message, now: [assigned]
+    device.say(REGISTER)
+    assert [device.door.faults.meet(name) for name in ("pump-7", "dev-1", "b")] == [1, 1, 2]
+
+
 def test_a_late_answer():
     device = at_dps("dev-1, when it registers, gets its answer 10 s late")
     assert device.ask(REGISTER, Pingreq()) == [Puback(5), Pingresp()]
@@ -432,6 +442,11 @@ def test_the_right_one_of_several_pings_is_not_answered():
     rule = {"when": "it pings", "gets": "no answer", "skip": 1, "times": 1}
     device = Device(rule, connect=AT_HUB)
     assert device.ask(Pingreq(), Pingreq(), Pingreq()) == [Pingresp(), Pingresp()]
+
+
+def test_several_pings_in_one_piece_are_struck_each():
+    device = Device("dev-1, when it pings, gets no answer, twice", connect=AT_HUB)
+    assert device.ask(Pingreq(), Pingreq(), Pingreq()) == [Pingresp()]
 
 
 def test_no_unsuback():

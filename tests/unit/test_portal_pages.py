@@ -195,7 +195,7 @@ def test_a_full_disk_is_told_and_no_page_is_lost(visitor, tmp_path):
 
 def test_a_stream_is_for_a_page_there_is(visitor):
     visitor.read("/")
-    for view in ("", "/portal/none", "/portal", "//evil.example/portal/", "/portal/events"):
+    for view in ("", "/portal/none", "/portal", "//evil.example/portal/", "//[", "/portal/events"):
         assert visitor.ask("GET", f"/events?view={quote(view)}").status_code == 404
 
 

@@ -1,11 +1,17 @@
 """The control interface: messages without AMQP, status, and who may see what."""
 
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from starlette.datastructures import QueryParams
 
 from host_tools.emulator.events import Connected, Event, Telemetry
+from host_tools.emulator.rest import control_file
 from host_tools.emulator.rest.event_log import EventLog
 from host_tools.emulator.rest.event_stream import Filter
+from host_tools.errors import CommandError
 from tests.unit.rest_bench import HUB, OTHER_HUB, TOKEN, Bench, awaited, bench
 from tests.unit.test_rest_devices import words
 
@@ -151,3 +157,58 @@ def test_a_filter_passes_what_is_asked_for(query: str, seen: str) -> None:
     events: list[Event] = [telemetry(1), Connected(0.0, "DPS", "d2", "")]
     wanted = Filter.parse(QueryParams(query))
     assert "".join(one.NAME[0] for one in events if wanted.passes(one)) == seen
+
+
+# --- the control file
+
+KNOWN = control_file.Control("https://localhost:1", "/ca.pem", "secret", "https://portal")
+
+
+def test_a_control_file_is_there_as_long_as_its_cloud(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "runtime"))
+    with control_file.published(KNOWN, tmp_path) as path:
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert control_file.load(tmp_path) == control_file.load() == KNOWN
+        assert "secret" not in repr(KNOWN)
+        assert "portal" not in repr(KNOWN)
+    for directory in (tmp_path, None):
+        with pytest.raises(CommandError, match="start `keystead cloud`"):
+            control_file.load(directory)
+
+
+def test_the_cloud_started_last_is_found_and_an_earlier_ones_end_is_not_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    later = replace(KNOWN, token="later")
+    with ExitStack() as earlier_one:
+        earlier_one.enter_context(control_file.published(KNOWN, tmp_path / "one"))
+        with control_file.published(later, tmp_path / "two"):
+            assert control_file.load() == later
+            earlier_one.close()
+            assert control_file.load() == later
+    with pytest.raises(CommandError):
+        control_file.load()
+
+
+def test_a_folder_that_others_may_write_to_is_not_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    folder = tmp_path / "keystead"
+    folder.mkdir()
+    (folder / "control.json").write_text('{"url": "u", "ca": "c", "token": "t", "portal": "p"}')
+    folder.chmod(0o777)
+    with pytest.raises(CommandError, match="no cloud started by you runs"):
+        control_file.load()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"url": "u"}', "5", '"x"', "[" * 9999])
+def test_what_is_no_control_file_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "control.json").write_text(text)
+    with pytest.raises(CommandError, match="is not a cloud's control file"):
+        control_file.load(tmp_path)

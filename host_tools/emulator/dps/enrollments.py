@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from host_tools.emulator.access import Token
-from host_tools.emulator.dps import etags, rules
+from host_tools.emulator.dps import documents, etags, rules
 from host_tools.emulator.dps.admission import admit
 from host_tools.emulator.dps.enrollment import (
     Enrollment,
@@ -23,15 +23,15 @@ from host_tools.emulator.dps.enrollment import (
 from host_tools.emulator.errors import ServiceError
 from host_tools.emulator.store.enrollments import EnrollmentTable
 
-Kind = TypeVar("Kind", EnrollmentGroup, IndividualEnrollment)
+Kind = TypeVar("Kind", bound=Enrollment)
 
 _CONFLICTS = {
-    EnrollmentGroup: (409202, "Enrollment group already exists."),
-    IndividualEnrollment: (409201, "Enrollment already exists."),
+    EnrollmentGroup.kind: (409202, "Enrollment group already exists."),
+    IndividualEnrollment.kind: (409201, "Enrollment already exists."),
 }
 _MISSING = {
-    EnrollmentGroup: "Enrollment group not found.",
-    IndividualEnrollment: "Enrollment not found.",
+    EnrollmentGroup.kind: "Enrollment group not found.",
+    IndividualEnrollment.kind: "Enrollment not found.",
 }
 
 
@@ -68,7 +68,7 @@ class Enrollments:
         """Return an enrollment; raise ServiceError."""
         found = self.find(kind, name)
         if found is None:
-            raise ServiceError(404201, _MISSING[kind])
+            raise ServiceError(404201, _MISSING[kind.kind])
         return found
 
     def put(self, one: Kind, now: float, if_match: str | None = None) -> Kind:
@@ -77,13 +77,15 @@ class Enrollments:
         if_match: the etag of the one that is to be changed, "*" for any; None: it must be new.
         Keys that are left out stay as they are, or are generated.
         """
+        twin = documents.initial_twin(one.initial_twin) if one.initial_twin else None
+        one = replace(one, initial_twin=twin)
         rules.check(one, self._linked)
         before = self.find(type(one), one.name)
         if before is None:
             if if_match is not None:
-                raise ServiceError(404201, _MISSING[type(one)])
+                raise ServiceError(404201, _MISSING[one.kind])
         elif if_match is None:
-            raise ServiceError(*_CONFLICTS[type(one)])
+            raise ServiceError(*_CONFLICTS[one.kind])
         else:
             etags.check(if_match, before.etag)
         keys = one.keys.completed(before.keys) if before else one.keys

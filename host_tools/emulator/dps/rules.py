@@ -6,6 +6,7 @@ Sources: "How to use allocation policies"; "DPS terminology"; error texts of the
 
 import re
 from collections.abc import Container
+from typing import Any
 from urllib.parse import urlsplit
 
 from host_tools.emulator.dps.enrollment import (
@@ -18,6 +19,7 @@ from host_tools.emulator.dps.enrollment import (
 )
 from host_tools.emulator.dps.json_fields import mistake
 from host_tools.emulator.host_names import is_host_name
+from host_tools.emulator.hub import twin_rules
 from host_tools.keys import SIZES
 from keystead import registration_id as registration_ids
 
@@ -37,6 +39,16 @@ def check(one: Enrollment, linked: Container[str]) -> None:
         if key and len(key) not in SIZES:
             raise mistake(f"a key has {len(key)} bytes, DPS takes 16 to 64")
     _check_allocation(one, linked)
+    if one.initial_twin:
+        check_section("tags", one.initial_twin.get("tags", {}))
+        check_section("desired", one.initial_twin.get("properties", {}).get("desired", {}))
+
+
+def check_section(name: str, section: dict[str, Any]) -> None:
+    """Raise ServiceError unless hubs take these tags or desired properties."""
+    largest = twin_rules.LARGEST_TAGS if name == "tags" else twin_rules.LARGEST
+    twin_rules.check(section)
+    twin_rules.check_size(name, section, largest)
 
 
 def _check_device_id(device_id: str) -> None:

@@ -66,6 +66,7 @@ class Dps:
         Raises StoreError.
         """
         self.id_scope = config.id_scope
+        self.random = random
         self.host = config.dps_host
         self.linked_hubs = config.linked
         self.policies = Policies(config.id_scope, OF_DPS, database, random)

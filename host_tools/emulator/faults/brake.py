@@ -3,17 +3,17 @@
 Owns the queue and what may go by when. Doesn't own which bytes are held back: wire.py.
 """
 
-from collections import deque
-
 _ROOM = 64 * 1024  # bytes held back before the device is not listened to any more
 
 
 class Brake:
     """What is held back of one connection."""
 
+    __slots__ = ("_credit", "_credited", "_held", "rate")
+
     def __init__(self) -> None:
         self.rate = 0  # bytes a second, 0: as fast as they go
-        self._held: deque[tuple[float, bytes]] = deque()  # due, bytes
+        self._held: list[tuple[float, bytes]] = []  # due, bytes; short, as a rule
         self._credit = 0.0  # bytes that may go by now
         self._credited = 0.0  # when that was found
 
@@ -41,7 +41,7 @@ class Brake:
         self._credited = tick
         released = []
         while self._held and self._held[0][0] <= tick:
-            part = self._part(*self._held.popleft())
+            part = self._part(*self._held.pop(0))
             if not part:
                 break
             released.append(part)
@@ -52,7 +52,7 @@ class Brake:
             return data
         may = int(self._credit)
         if may < len(data):
-            self._held.appendleft((due, data[may:]))
+            self._held.insert(0, (due, data[may:]))
         part = data[:may]
         self._credit -= len(part)
         return part

@@ -231,7 +231,7 @@ class _FaultyDpsPeer(FaultyPeer):
 
     # {"registrationState":{"deviceId":"..."}}
     def _learn(self, body: bytes) -> None:
-        state = json.loads(body)["registrationState"] if body else {}
+        state = json.loads(body).get("registrationState", {}) if body else {}
         if "deviceId" in state:
             self._faults.also(self.device_id, state["deviceId"])
 

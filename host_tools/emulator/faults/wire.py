@@ -49,6 +49,13 @@ class FaultyDoor(Door, Protocol):
 class Wire:
     """One connection's session and its troubles; used as a session is."""
 
+    # thousands of them idle
+    __slots__ = (
+        "_abort", "_abrupt", "_age", "_armed", "_bent", "_brake", "_carry", "_device_id", "_door",
+        "_ending", "_hang_up_now", "_mute", "_over", "_packets_in", "_packets_out", "_since",
+        "_tick", "_trace", "faults", "now", "service", "session",
+    )  # fmt: skip
+
     def __init__(
         self,
         door: FaultyDoor,

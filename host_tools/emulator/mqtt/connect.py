@@ -43,9 +43,11 @@ class Connect:
     def parse(cls, first: int, body: bytes) -> Self:
         """Return the packet in body."""
         fields = Fields(body)
-        if fields.text() != "MQTT":
+        name, level = fields.text(), fields.byte()
+        if name == "MQIsdp":  # MQTT 3.1; paho tries it after a refusal, and deserves an answer
+            return cls("", level=3)
+        if name != "MQTT":
             raise ProtocolError("CONNECT names another protocol than MQTT")
-        level = fields.byte()
         if level != LEVEL:  # what follows is laid out otherwise; the answer is BAD_PROTOCOL
             return cls("", level=level)
         flags, keep_alive = fields.byte(), fields.uint16()

@@ -10,7 +10,8 @@ Owns which handler answers which address, and what every page has in common. Doe
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from urllib.parse import parse_qsl, urlsplit
+from typing import cast
+from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -166,11 +167,8 @@ class Portal:
     async def _events(self, request: Request) -> Response:
         if self._viewers.count >= MOST:
             raise Turned(503, f"{MOST} pages are kept up to date already: close some.")
-        view, session = urlsplit(request.query_params.get("view", "")), session_of(request)
-        page = self._pages.get(view.path.removeprefix(ROOT))
-        if page is None or view.netloc:
-            raise HTTPException(404)
-        query = dict(parse_qsl(view.query))
+        session = session_of(request)
+        page, query = self._viewed(request.query_params.get("view", ""))
 
         def parts() -> Iterator[tuple[str, str]]:
             facts = self._facts(page, query, session)
@@ -178,6 +176,14 @@ class Portal:
 
         stream = self._viewers.follow(View(parts))
         return StreamingResponse(stream, media_type="text/event-stream")
+
+    # {ROOT}{path}?{name}={value}&...
+    def _viewed(self, view: str) -> tuple[Page, Query]:
+        path, _, query = view.partition("?")
+        page = self._pages.get(path.removeprefix(ROOT)) if path.startswith(ROOT) else None
+        if page is None:
+            raise HTTPException(404)
+        return page, dict(parse_qsl(query))
 
     async def _ca(self, request: Request) -> Response:
         return Response(
@@ -187,8 +193,7 @@ class Portal:
         )
 
     async def _turned(self, request: Request, error: Exception) -> Response:
-        assert isinstance(error, Turned)
-        return self._turned_page(error)
+        return self._turned_page(cast(Turned, error))
 
     def _turned_page(self, turned: Turned) -> Response:
         text = self._render.page("turned.html", {"status": turned.status, "message": turned})

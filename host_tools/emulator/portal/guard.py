@@ -170,7 +170,7 @@ class Guard:
             raise Turned(
                 401,
                 "This portal is for those who have its link: open the one with ?token= in it"
-                " that the cloud printed when it started.",
+                " that `keystead cloud --show-keys` prints when it starts.",
             )
         # a redirect would come without the cookie if the link was in a page of another origin; a
         # page that refreshes itself is our own, and takes the link out of the browser's history

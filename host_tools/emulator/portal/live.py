@@ -19,7 +19,7 @@ from host_tools.emulator.store.database import StoreError
 MOST = 64  # pages that are kept up to date at once
 _SOONEST = 0.3  # seconds between two looks: calmer than anybody reads
 _LATEST = 2.0  # seconds after which even silence is looked into: not all changes are events
-_SHARE = 10  # a page that takes t seconds to render rests ten times as long
+_SHARE = 10  # all pages together take at most this part of the time: one in ten
 _ALIVE = 15  # seconds of silence after which a comment keeps the connection open
 
 Parts = Callable[[], Iterator[tuple[str, str]]]
@@ -91,7 +91,7 @@ class Viewers:
             stirred.clear()
             begun = clock()
             text = "".join(view.news())
-            rest = max(_SOONEST, _SHARE * (clock() - begun))
+            rest = max(_SOONEST, _SHARE * self.count * (clock() - begun))
             if not text and clock() - spoke > _ALIVE:
                 text = ": still here\n\n"
             if text:

@@ -27,6 +27,7 @@ class Control:
     url: str
     ca: str  # a file
     token: str = field(repr=False)
+    portal: str = field(default="", repr=False)  # what to open in a browser, with its token
 
 
 @contextmanager
@@ -68,7 +69,7 @@ def parse(path: Path) -> Control:
             if os.fstat(file.fileno()).st_uid != os.getuid():
                 raise CommandError(f"{path} is not yours: it is not to be trusted")
             document = json.loads(file.read(_LARGEST))
-        return Control(*(str(document[name]) for name in ("url", "ca", "token")))
+        return Control(*(str(document[name]) for name in ("url", "ca", "token", "portal")))
     except OSError as error:
         raise CommandError(f"can not read {path}: {error.strerror}") from None
     except (ValueError, TypeError, KeyError, RecursionError):

@@ -4,7 +4,6 @@ Owns which parts there are, the control token, and the file by which commands fi
 the parts.
 """
 
-import importlib.util
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
@@ -17,7 +16,7 @@ from host_tools.emulator.cloud import Cloud
 from host_tools.emulator.host_names import dialable, place
 from host_tools.emulator.portal import guard
 from host_tools.emulator.portal.app import Portal
-from host_tools.emulator.rest import control_file
+from host_tools.emulator.rest import control_file, dps_device, dps_service
 from host_tools.emulator.rest.access import Access
 from host_tools.emulator.rest.address import Address
 from host_tools.emulator.rest.app import application
@@ -40,7 +39,12 @@ async def serve_rest(
     key = guard.token_for(host)
     portal = Portal(cloud, host=host, token=key, names=[dialable(host)], endpoint=endpoint)
     control = Control(Access(cloud, token), EventStream(log, run), lambda: status(rest))
-    more: list[BaseRoute] = [*_of_dps(cloud), *websocket.routes(cloud), *portal.routes()]
+    more: list[BaseRoute] = [
+        *dps_service.routes(cloud),
+        *dps_device.routes(cloud),
+        *websocket.routes(cloud),
+        *portal.routes(),
+    ]
     async with AsyncExitStack() as stack:
         stack.callback(cloud.subscribe(log.take))
         stack.callback(portal.close)
@@ -48,17 +52,8 @@ async def serve_rest(
         http = await stack.enter_async_context(serve_http(cloud, app, context, host, port))
         stack.callback(portal.close)  # ends its streams before the server waits for them
         name = place(dialable(host), http.port)
-        known = control_file.Control(f"https://{name}", str(cloud.ca_path.resolve()), token)
+        page = guard.address(dialable(host), http.port, key)
+        known = control_file.Control(f"https://{name}", str(cloud.ca_path.resolve()), token, page)
         path = stack.enter_context(control_file.published(known, cloud.state_dir.resolve()))
-        rest = Address(known.url, name, guard.address(dialable(host), http.port, key), path)
+        rest = Address(known.url, name, page, path)
         yield rest
-
-
-# TODO: import them when they are there
-def _of_dps(cloud: Cloud) -> list[BaseRoute]:
-    found: list[BaseRoute] = []
-    for name in ("dps_service", "dps_device"):
-        module = f"host_tools.emulator.rest.{name}"
-        if importlib.util.find_spec(module):
-            found += importlib.import_module(module).routes(cloud)
-    return found

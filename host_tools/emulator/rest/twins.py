@@ -11,20 +11,22 @@ import asyncio
 import json
 import time
 from binascii import a2b_base64, b2a_base64
+from collections.abc import AsyncIterator
 from typing import Any
 
 from starlette.responses import Response
 
 from host_tools.emulator.errors import ServiceError
+from host_tools.emulator.hub.hub import Hub
 from host_tools.emulator.hub.methods import MethodAnswer, MethodCall
 from host_tools.emulator.rest import bodies, query
 from host_tools.emulator.rest.bodies import INVALID
 from host_tools.emulator.rest.calls import Call, answer
 from host_tools.emulator.rest.errors import STOPPING
-from host_tools.emulator.rest.query import Query
 from host_tools.emulator.serve.line import of
 
 _PAGE, _LARGEST_PAGE = 100, 1000  # twins in one answer to a query
+_TURN = 100  # twins looked at before others get their turn
 _RESPONSE_TIMEOUT = 30  # seconds
 
 
@@ -59,39 +61,43 @@ async def find(call: Call) -> Response:
     asked = query.parse(bodies.text(bodies.fields(await call.json()), "query", 1 << 20))
     headers = {"x-ms-item-type": asked.item_type}
     if asked.count:
-        return answer([{asked.count: _count(call, asked)}], headers=headers)
-    page, after = _page(call)
-    found, more = _found(call, asked, page, after)
-    if more:
-        headers["x-ms-continuation"] = more
-    return answer(found, headers=headers)
-
-
-def _count(call: Call, asked: Query) -> int:
-    hub = call.hub
-    return sum(asked.finds(hub.twin_document(one.device_id)) for one in hub.devices())
-
-
-def _found(call: Call, asked: Query, page: int, after: list[Any]) -> tuple[list[Any], str]:
-    seen, last = after
-    found: list[Any] = []
+        count = 0
+        async for twin in _all(call.hub):
+            count += asked.finds(twin)
+        return answer([{asked.count: count}], headers=headers)
+    page, (seen, last) = _page(call)
     most = page if asked.top is None else min(page, max(asked.top - seen, 0))
-    for device in call.hub.devices():
-        if device.device_id <= last:
-            continue
-        twin = call.hub.twin_document(device.device_id)
+    found: list[Any] = []
+    async for twin in _all(call.hub, last):
         if not asked.finds(twin):
             continue
         if len(found) == most:
-            ended = asked.top is not None and seen + most >= asked.top
-            return found, "" if ended else _continuation(seen + most, last)
+            if asked.top is None or seen + most < asked.top:
+                headers["x-ms-continuation"] = _continuation(seen + most, last)
+            break
         found.append(asked.shown(twin))
-        last = device.device_id
-    return found, ""
+        last = twin["deviceId"]
+    return answer(found, headers=headers)
+
+
+# a few at a time: devices and other callers have their turns, and may change what comes next
+async def _all(hub: Hub, after: str = "") -> AsyncIterator[dict[str, Any]]:
+    for number, device in enumerate(hub.devices()):
+        if number % _TURN == _TURN - 1:
+            await asyncio.sleep(0)
+        if device.device_id <= after:
+            continue
+        try:
+            twin = hub.twin_document(device.device_id)
+        except ServiceError as error:
+            if error.status != 404:
+                raise
+            continue  # deleted since
+        yield twin
 
 
 # x-ms-max-item-count: {number}; x-ms-continuation: {Base64 of [how many there were, last ID]}
-def _page(call: Call) -> tuple[int, list[Any]]:
+def _page(call: Call) -> tuple[int, tuple[int, str]]:
     size = call.request.headers.get("x-ms-max-item-count") or str(_PAGE)
     if not (size.isascii() and size.isdigit() and len(size) < 10 and int(size)):
         raise ServiceError(INVALID, "x-ms-max-item-count is not a number from 1")
@@ -102,7 +108,7 @@ def _page(call: Call) -> tuple[int, list[Any]]:
             raise ValueError("not made here")
     except (ValueError, TypeError, RecursionError):
         raise ServiceError(INVALID, "x-ms-continuation is not one that came from here") from None
-    return min(int(size), _LARGEST_PAGE), [seen, last]
+    return min(int(size), _LARGEST_PAGE), (seen, last)
 
 
 def _continuation(seen: int, last: str) -> str:

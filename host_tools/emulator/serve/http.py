@@ -6,25 +6,23 @@ and logs, and would wait for streams that never end.
 """
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from email.utils import formatdate
 from ssl import SSLContext
-from typing import Any, Protocol
+from typing import Protocol
 
-import h11
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.config import Config
-from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 from uvicorn.server import ServerState
 
 from host_tools.emulator.events import Dropped, Event
 from host_tools.emulator.serve import ports
 from host_tools.emulator.serve.ending import Ending
+from host_tools.emulator.serve.http_connection import HttpConnection
 from host_tools.emulator.serve.line import Line
 from host_tools.emulator.serve.secured import Secured
 
@@ -84,7 +82,7 @@ class HttpServer:
         self._config = Config(
             _Limited(app, patience),
             ws=WSProtocol,
-            http=_Http,
+            http=HttpConnection,
             interface="asgi3",
             lifespan="off",
             log_config=None,
@@ -107,9 +105,9 @@ class HttpServer:
         self._tell_date()
 
     def _connection(self) -> Secured:
-        def http() -> _Http:
+        def http() -> HttpConnection:
             line = Line(self.ending, secured.abort)
-            return _Http(self._config, self._state, line.state(), self._patience)
+            return HttpConnection(self._config, self._state, line.state(), self._patience)
 
         secured = Secured(self._context, http, self._connections, self._failed)
         return secured
@@ -123,7 +121,7 @@ class HttpServer:
         self._clock.cancel()
         self.ending.come()
         for connection in list(self._state.connections):
-            if isinstance(connection, _Http):  # a WebSocket's session ends itself
+            if isinstance(connection, HttpConnection):  # a WebSocket's session ends itself
                 connection.shutdown()
         if self._state.tasks:
             await asyncio.wait(self._state.tasks, timeout=_GRACE)
@@ -143,102 +141,6 @@ class HttpServer:
         now = formatdate(time.time(), usegmt=True).encode()
         self._state.default_headers = [(b"date", now)]
         self._clock = asyncio.get_running_loop().call_later(_TICK, self._tell_date)
-
-
-class _Http(H11Protocol):
-    """One connection; who is slow with a head, or does not read, loses it."""
-
-    def __init__(
-        self, config: Config, state: ServerState, app_state: dict[str, Any], patience: float
-    ) -> None:
-        super().__init__(config, state, app_state)
-        self._head = _Deadline(self, patience)
-        self._reader = _Deadline(self, patience)
-        self._upgraded = False
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin."""
-        super().connection_made(transport)
-        self._head.begin()
-
-    def data_received(self, data: bytes) -> None:
-        """Carry bytes in; those of a head gain no time by coming one by one."""
-        super().data_received(data)
-        if self._waits_for_head():
-            self._head.begin()
-        else:
-            self._head.forget()
-
-    def on_response_complete(self) -> None:
-        """Go on with the next request, of which a part may be here."""
-        super().on_response_complete()
-        if self._waits_for_head() and self.conn.trailing_data[0]:
-            self._head.begin()
-
-    def _waits_for_head(self) -> bool:
-        answered = self.cycle is None or self.cycle.response_complete
-        return answered and not self._upgraded
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Note that the connection is gone."""
-        super().connection_lost(exc)
-        self._unset_keepalive_if_required()
-        self._head.forget()
-        self._reader.forget()
-
-    def pause_writing(self) -> None:
-        """Wait for who does not take what it asked for, but not for ever."""
-        super().pause_writing()
-        self._reader.begin()
-
-    def resume_writing(self) -> None:
-        """Go on."""
-        super().resume_writing()
-        self._reader.forget()
-
-    def handle_websocket_upgrade(self, event: h11.Request) -> None:
-        """Let the WebSocket have the connection."""
-        self._upgraded = True
-        self._head.forget()
-        super().handle_websocket_upgrade(event)
-
-    # {"Message": "ErrorCode:...;{words}", "ExceptionMessage": ""}
-    def send_400_response(self, msg: str) -> None:
-        """Answer what is not HTTP, in JSON as everything else here."""
-        body = {"Message": f"ErrorCode:InvalidOperation;{msg}", "ExceptionMessage": ""}
-        headers = [("content-type", "application/json; charset=utf-8"), ("connection", "close")]
-        with suppress(h11.LocalProtocolError):  # in the middle of an answer it is too late
-            for part in (
-                h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
-                h11.Data(data=json.dumps(body).encode()),
-                h11.EndOfMessage(),
-            ):
-                self.transport.write(self.conn.send(part) or b"")
-        self.transport.close()
-
-
-class _Deadline:
-    """When patience with a connection ends."""
-
-    def __init__(self, connection: _Http, patience: float) -> None:
-        self._connection = connection
-        self._patience = patience
-        self._due: asyncio.TimerHandle | None = None
-
-    def begin(self) -> None:
-        """Begin to wait, unless that has begun."""
-        if self._due is None:
-            self._due = self._connection.loop.call_later(self._patience, self._end)
-
-    def forget(self) -> None:
-        """Wait no longer."""
-        if self._due is not None:
-            self._due.cancel()
-            self._due = None
-
-    def _end(self) -> None:
-        self._due = None
-        self._connection.transport.abort()
 
 
 class _Limited:

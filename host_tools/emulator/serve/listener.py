@@ -153,13 +153,16 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         address: tuple[str, int] = transport.get_extra_info("peername") or ("", 0)
         self._address, port, *_ = address
+        name = f"{self._address}:{port}"
+        self._watcher = self._listener.cloud.traces.open(name, time.time())
         self._session = Wire(
             self._listener.cloud,
             self._send,
             self._hang_up,
             self.abort,
             time.monotonic(),
-            f"{self._address}:{port}",
+            name,
+            self._watcher,
         )
         self._forced = float("inf")  # when patience with a closed connection ends
         self._listener.add(self)

@@ -15,8 +15,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from host_tools.emulator.cloud import Cloud
 from host_tools.emulator.errors import ServiceError
-from host_tools.emulator.faults.wire import FaultyDoor, Wire
+from host_tools.emulator.faults.wire import Wire
 from host_tools.emulator.host_names import place
 from host_tools.emulator.rest import errors
 from host_tools.emulator.serve.line import of
@@ -30,7 +31,7 @@ _NORMAL, _STOPPING, _NOT_BINARY, _TOO_LARGE = 1000, 1001, 1003, 1009
 _WHY = {_TOO_LARGE: "it sent a WebSocket message that is too large"}
 
 
-def routes(door: FaultyDoor) -> list[BaseRoute]:
+def routes(door: Cloud) -> list[BaseRoute]:
     """Return the routes of MQTT over WebSocket; any query string will do."""
     sessions = _Sessions(door)
 
@@ -53,7 +54,7 @@ def _refusal(why: str) -> Response:
 class _Sessions:
     """All sessions that came by WebSocket, and the clock of their deadlines."""
 
-    def __init__(self, door: FaultyDoor) -> None:
+    def __init__(self, door: Cloud) -> None:
         self._door = door
         self._all: set[_Connection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -84,7 +85,7 @@ class _Sessions:
 class _Connection:
     """One WebSocket and the session on it."""
 
-    def __init__(self, websocket: WebSocket, door: FaultyDoor) -> None:
+    def __init__(self, websocket: WebSocket, door: Cloud) -> None:
         self._websocket = websocket
         self._unsent: list[bytes] = []
         self._waiting = 0  # bytes in it
@@ -95,7 +96,10 @@ class _Connection:
         client = websocket.client
         address = place(client.host, client.port) if client else ""
         abort = of(websocket).abort
-        self.session = Wire(door, self._send, self._hang_up, abort, time.monotonic(), address)
+        watcher = door.traces.open(address, time.time())
+        self.session = Wire(
+            door, self._send, self._hang_up, abort, time.monotonic(), address, watcher
+        )
 
     async def serve(self) -> None:
         """Carry bytes both ways until the session ends."""

@@ -33,7 +33,9 @@ _DEEPEST = 3  # levels of JSON as text in JSON
 
 def shown(text: str, longest: int = LONGEST) -> str:
     """Return text without its secrets, printable in one line, at most so long."""
-    text = "".join(c if c.isprintable() else "." for c in masked(text))
+    text = masked(text)
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else "." for c in text)
     return text if len(text) <= longest else text[: longest - 3] + "..."
 
 
@@ -56,6 +58,8 @@ def body(data: bytes, cut: bool = False) -> str:
 
 def masked(text: str, depth: int = 0) -> str:
     """Return text with the values of secret names hidden, and all that looks like a key."""
+    if not _is_suspect(text):
+        return text
     if text.lstrip()[:1] in ("{", "["):
         return _BASE64.sub(HIDDEN, "".join(_json(text, depth)))
     return _BASE64.sub(HIDDEN, "".join(_assignments(text)))
@@ -64,6 +68,11 @@ def masked(text: str, depth: int = 0) -> str:
 def is_secret(name: str) -> bool:
     """Tell whether something of this name is not for everyone."""
     return _SECRET.search(name) is not None
+
+
+# most text is not worth a closer look; what is escaped may be anything
+def _is_suspect(text: str) -> bool:
+    return "\\" in text or "%" in text or is_secret(text) or _BASE64.search(text) is not None
 
 
 def _binary(data: bytes) -> str:
