@@ -223,7 +223,8 @@ def tab(browser: Browser, home: str, expected: str = "", **how: object) -> Itera
         page.on("request", lambda asked: _note_foreign(trouble, asked.url, origin))
         page.set_default_timeout(1000 * LIMIT)
         yield page
-        assert [one for one in trouble if not (expected and re.search(expected, one))] == []
+        unexpected = [one for one in trouble if not (expected and re.search(expected, one))]
+        assert not unexpected, unexpected
 
 
 def _note(trouble: list[str], kind: str, text: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -368,9 +369,11 @@ def test_all_can_be_done_with_the_keyboard(page: Page, cloud: Cloud):
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the page")).to_be_focused()
     page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
     page.goto(cloud.page("/"))
     tab_to("Enrollments")
     page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Manage enrollments")
     tab_to("Add enrollment group")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Add enrollment group")
@@ -399,6 +402,31 @@ def test_the_focus_stays_when_a_part_is_replaced(page: Page, cloud: Cloud):
         row = page.get_by_role("row", name="focused")
         expect(row.get_by_text("connected", exact=True)).to_be_visible()
     expect(link).to_be_focused()
+
+
+def test_what_is_being_typed_is_not_replaced(page: Page, cloud: Cloud):
+    cloud.device("typed")
+    page.goto(device_page(cloud, "typed", "/access"))
+    expect(page.get_by_role("button", name="Live")).to_be_visible()
+    reason = page.get_by_label("Reason")
+    reason.fill("half a rea")
+    with tab_at(page, device_page(cloud, "typed", "/access")) as other:
+        other.get_by_role("button", name="Disable the identity").click()
+        expect(other.locator("#live-state .state").first).to_have_text("disabled")
+    expect(page.locator("#live-state .state").first).to_have_text("disabled")
+    expect(reason).to_have_value("half a rea")
+    page.get_by_role("heading", level=1).click()
+    expect(page.get_by_role("button", name="Enable the identity")).to_be_visible()
+
+
+@contextmanager
+def tab_at(page: Page, address: str) -> Iterator[Page]:
+    """Open another tab of the same browser."""
+    other = page.context.new_page()
+    other.goto(address)
+    yield other
+    other.close()
+    page.bring_to_front()
 
 
 def test_a_screen_reader_is_told_of_a_change_and_not_of_every_message(page: Page, cloud: Cloud):

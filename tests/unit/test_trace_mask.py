@@ -4,7 +4,7 @@ import base64
 import json
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from host_tools.emulator.trace.entry import KEPT
@@ -63,6 +63,7 @@ def test_values_of_secret_names_are_hidden_and_nothing_else(text, safe):
     assert masked(text) == (text if safe is None else safe)
 
 
+@settings(deadline=None)  # not a matter of time
 @given(names, values, texts, texts, st.data())
 def test_no_cut_lets_a_named_secret_through(name, value, before, after, data):
     document = json.dumps({"a": before, name: value, "b": after}).encode()
@@ -70,6 +71,7 @@ def test_no_cut_lets_a_named_secret_through(name, value, before, after, data):
     assert "GEHEIM" not in body(document[:cut], cut=cut < len(document))
 
 
+@settings(deadline=None)  # not a matter of time
 @given(st.sampled_from([KEY, SIG]), st.integers(0, 30), st.booleans())
 def test_no_cut_lets_half_a_key_through(key, kept, as_json):
     text = f'{{"x":"{key}"}}' if as_json else f"x {key} y"
@@ -77,6 +79,7 @@ def test_no_cut_lets_half_a_key_through(key, kept, as_json):
     assert not any(key[at : at + 8] in seen for at in range(len(key) - 8))
 
 
+@settings(deadline=None)  # not a matter of time
 @given(st.binary(max_size=2 * KEPT), st.booleans())
 @example(b'{"' * 400, True)
 @example(b"\\" * 999, False)
@@ -86,6 +89,7 @@ def test_any_body_can_be_shown(data, cut):
     assert len(seen) <= LONGEST
 
 
+@settings(deadline=None)  # not a matter of time
 @given(st.text(max_size=300))
 def test_any_text_can_be_shown(text):
     assert shown(text).isprintable()

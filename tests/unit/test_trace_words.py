@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from host_tools.emulator.mqtt.connect import Connack, Connect, Will
@@ -216,6 +216,7 @@ def test_a_password_that_is_no_good_token(password, words):
     assert told(Connect("d", "u", password)).endswith(f"clean session, {words}".rstrip())
 
 
+@settings(deadline=None)  # not a matter of time
 @given(st.binary(max_size=300), st.binary(min_size=12, max_size=200), st.booleans())
 def test_no_password_is_ever_kept(body, password, well_formed):
     trace = a_trace()
@@ -231,6 +232,7 @@ def test_no_password_is_ever_kept(body, password, well_formed):
     assert repr(password)[2:-1] not in repr(kept)
 
 
+@settings(deadline=None)  # not a matter of time
 @given(st.integers(0, 255), st.binary(max_size=200), st.binary(max_size=200))
 def test_any_bytes_become_lines(first, body, sent):
     trace = a_trace()

@@ -39,12 +39,16 @@ function lost() {
   show();
 }
 
+const held = new Map(); // what came for a part that somebody was busy in
+
 function put({ id, html }) {
   const part = document.getElementById(id);
-  if (!part || selecting(part)) return;
+  held.delete(id);
+  if (!part) return;
   const fresh = document.createElement("template");
   fresh.innerHTML = html;
-  if (fresh.innerHTML === part.innerHTML) return;
+  if (fresh.innerHTML.trim() === part.innerHTML.trim()) return;
+  if (selecting(part) || typing(part)) return held.set(id, { id, html });
   document.getElementById("gone").hidden = true;
   const focused = part.contains(document.activeElement) ? name(document.activeElement) : null;
   const before = words(part);
@@ -67,6 +71,15 @@ function gone(why) {
 function selecting(part) {
   const selection = document.getSelection();
   return !selection.isCollapsed && selection.containsNode(part, true);
+}
+
+function typing(part) {
+  const form = part.contains(document.activeElement) && document.activeElement.closest("form");
+  return form && form.querySelector("input:not([type=hidden]), textarea, select");
+}
+
+function release() {
+  if (held.size) setTimeout(() => [...held.values()].forEach(put));
 }
 
 // the same link or button in the new part
@@ -158,6 +171,8 @@ document.addEventListener("click", (event) => {
   const one = event.target.closest("[data-copy]");
   if (one) copy(one);
 });
+document.addEventListener("focusout", release);
+document.addEventListener("selectionchange", release);
 offer(document);
 for (const part of document.querySelectorAll("[data-tail]")) part.scrollTop = part.scrollHeight;
 document.querySelector("header nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
