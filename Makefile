@@ -3,13 +3,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-check demo test check lint types types-firmware bench soak docs clean
+.PHONY: help setup setup-browser setup-check demo test check lint types types-firmware bench soak docs clean
 
 help: ## show these lines
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
 
 setup: ## fetch what this machine lacks, without root
 	@$(PYTHON) -m host_tools.toolchain
+
+setup-browser: ## install Chromium for the portal's tests; needs root
+	@$(PYTHON) -m host_tools.toolchain.browser
 
 setup-check:
 	@$(PYTHON) -m host_tools.toolchain --check

@@ -140,13 +140,22 @@ def test_derive_device_key_exists_on_the_host_only() -> None:
     assert defined == ["host_tools/keys.py"]
 
 
-def test_only_one_file_of_the_emulator_owns_sockets() -> None:
+def test_only_the_rim_of_the_emulator_waits_and_listens() -> None:
+    rim = {"serve", "rest", "portal"}
     owners = {
-        path.name
+        path.as_posix()
         for path in (ROOT / "host_tools" / "emulator").rglob("*.py")
-        if {top(name) for name in imports(path)} & {"socket", "asyncio"}
+        if {top(name) for name in imports(path)} & {"socket", "asyncio", "uvicorn", "httpx"}
+        and path.parent.name not in rim | {"pages"}
     }
-    assert owners <= {"listener.py"}, owners
+    assert owners == set()
+
+
+@pytest.mark.parametrize("folder", ["amqp", "dps", "faults", "hub", "mqtt", "store", "trace"])
+def test_the_core_of_the_emulator_does_not_know_its_rim(folder: str) -> None:
+    for path in (ROOT / "host_tools" / "emulator" / folder).glob("*.py"):
+        rim = {name for name in imports(path) if name.startswith("host_tools.emulator.serve")}
+        assert rim == set(), path
 
 
 @pytest.mark.parametrize("path", FIRMWARE + HOST, ids=lambda path: path.stem)

@@ -216,6 +216,10 @@ def hello(device_id: str) -> Message:
     return Message(Properties("m", to=to), {"iothub-ack": "full"}, body=b"hello")
 
 
+def _symbol(chance: Chance) -> str:
+    return chance.piece().decode("ascii", "replace").replace("\ufffd", "?")
+
+
 def _raw(line: Line, chance: Chance) -> None:
     line.say(chance.piece())
 
@@ -243,7 +247,7 @@ def _section(line: Line, chance: Chance) -> None:
 
 def _message(line: Line, chance: Chance) -> None:
     sent = hello(NAME if chance.below(2) else chance.text())
-    kind = chance.piece().decode("ascii", "replace").replace("\ufffd", "?")
+    kind = _symbol(chance)
     properties = replace(sent.properties, message_id=chance.text(), content_type=kind)
     line.transfer(2, replace(sent, properties=properties, body=chance.piece()).encode())
 
@@ -301,7 +305,7 @@ def _purge(line: Line, chance: Chance) -> None:
 
 
 def _sasl(line: Line, chance: Chance) -> None:
-    mechanism = ("MSSBCBS", "ANONYMOUS", "PLAIN", chance.text())[chance.below(4)]
+    mechanism = ("MSSBCBS", "ANONYMOUS", "PLAIN", _symbol(chance))[chance.below(4)]
     user = b"\0service@sas.root." + HUB.partition(".")[0].encode() + b"\0"
     response = (user + line.bench.token.encode(), chance.piece())[chance.below(2)]
     line.say(sasl.encode(sasl.Init(mechanism, response, HUB)))
