@@ -23,7 +23,7 @@ from host_tools.emulator.report import Facts, describe
 from host_tools.emulator.rest.address import Address
 from host_tools.emulator.rest.service import serve_rest
 from host_tools.emulator.serve.amqp import PORT as AMQP_PORT
-from host_tools.emulator.serve.amqp import serve_amqp
+from host_tools.emulator.serve.amqp import AmqpSessions, serve_amqp
 from host_tools.emulator.serve.datagrams import serve_datagrams
 from host_tools.emulator.serve.http import PORT as REST_PORT
 from host_tools.emulator.serve.listener import HOST, PORT, serve
@@ -115,7 +115,14 @@ async def _serve_services(served: Served, args: argparse.Namespace, stack: Async
     if rest_port is not None:
         endpoint = place(dialable(args.host), served.port)
         served.rest = await stack.enter_async_context(
-            serve_rest(cloud, args.host, rest_port, endpoint, lambda _: served.facts(False))
+            serve_rest(
+                cloud,
+                args.host,
+                rest_port,
+                endpoint,
+                lambda _: served.facts(False),
+                AmqpSessions(door),
+            )
         )
 
 

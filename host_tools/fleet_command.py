@@ -4,9 +4,11 @@ Each device is what a board is, on the wire: it derives its key from the enrollm
 DPS for its hub over TLS and MQTT, waits as it is told, connects to the hub it was assigned and
 subscribes. No device tries twice: what went wrong is counted, by reason. Exit code 1 if any did.
 
-example, with `keystead cloud --config cloud.toml --ca-out ca.pem` in another terminal:
+example, with the cloud in another terminal:
+  keystead cloud --config cloud.toml --ca-out ca.pem
   keystead fleet --config cloud.toml --devices 1000
-  keystead fleet --config cloud.toml --devices 5000 --messages 10 --every 1 --json
+  keystead fleet --config cloud.toml --devices 5000 \\
+      --messages 10 --every 1 --json
 
 The group needs its primary_key in cloud.toml. With --hub-only no device asks DPS: all go straight
 to the group's hub, or to any MQTT broker that listens at --cloud. From many machines, and how far

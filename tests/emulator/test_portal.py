@@ -320,6 +320,24 @@ def test_a_device_moves_to_another_hub(page: Page, cloud: Cloud):
         expect(page.locator("#live-state").get_by_text("connected", exact=True)).to_be_visible()
 
 
+def test_a_connection_is_seen_packet_by_packet(page: Page, cloud: Cloud):
+    device = cloud.device("traced")
+    page.goto(device_page(cloud, "traced", "/trace"))
+    page.get_by_role("button", name="Trace new connections").click()
+    expect(page.get_by_text("No connection of this device was traced yet")).to_be_visible()
+    never_reloaded(page)
+    with device:
+        device.send({"temperature": 21.5})
+        line = page.get_by_role("row", name="PUBLISH")
+        expect(line).to_contain_text('{"temperature": 21.5}')
+        expect(page.locator("#live-connections")).to_contain_text("live")
+    expect(page.locator("#live-trace")).to_contain_text("ended")
+    assert "SharedAccessSignature" not in page.content()
+    assert still_untouched(page)
+    page.get_by_role("button", name="Stop tracing").click()
+    expect(page.get_by_role("button", name="Trace new connections")).to_be_visible()
+
+
 def test_a_fault_is_made_and_cleared(page: Page, cloud: Cloud):
     page.goto(cloud.page("/faults"))
     page.get_by_label("In a sentence").fill("the 3000th board gets 429, twice")

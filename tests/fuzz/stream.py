@@ -5,10 +5,11 @@ meanwhile, time. The oracle is bench.py's.
 """
 
 import json
+from functools import cache
 
 from host_tools.emulator.errors import ServiceError
 from host_tools.emulator.faults.action import ACTIONS
-from host_tools.emulator.faults.rule import from_sentence
+from host_tools.emulator.faults.rule import Rule, from_sentence
 from host_tools.emulator.faults.when import WHEN
 from host_tools.emulator.hub.messages import CloudMessage
 from host_tools.emulator.hub.methods import MethodAnswer, MethodCall
@@ -138,10 +139,8 @@ class Conversation:
     def trouble(self) -> None:
         """Put a rule in force: something goes wrong with this device."""
         chance, bench = self.chance, self.bench
-        happens, gets = WHEN[chance.below(len(WHEN))], ACTIONS[chance.below(len(ACTIONS))]
-        try:
-            rule = from_sentence(f"{NAME}, when {happens.sample}, gets {gets.sample}")
-        except CommandError:
+        rule = _rule(chance.below(len(WHEN)), chance.below(len(ACTIONS)))
+        if rule is None:
             return
         bench.cloud.faults.add(rule, bench.now)
         for line in self.lines:
@@ -267,6 +266,15 @@ _STEPS = (
     Conversation.trouble,
 )
 _NUMBER = {step.__name__: number for number, step in enumerate(_STEPS)}
+
+
+@cache
+def _rule(happens: int, gets: int) -> Rule | None:
+    try:
+        sentence = f"{NAME}, when {WHEN[happens].sample}, gets {ACTIONS[gets].sample}"
+        return from_sentence(sentence)
+    except CommandError:
+        return None
 
 
 def _json(data: bytes) -> object:

@@ -215,11 +215,12 @@ def test_a_connect_that_makes_no_sense_is_refused(flags, rest, why):
 
 def test_another_protocol_than_mqtt_is_refused():
     with pytest.raises(ProtocolError, match="another protocol"):
-        read(frame(0x10, b"\x00\x06MQIsdp\x03\x02\x00\x3c\x00\x00"))
+        read(frame(0x10, b"\x00\x06MQTToo\x03\x02\x00\x3c\x00\x00"))
 
 
 def test_another_version_of_mqtt_is_read_so_that_it_can_be_answered():
     assert read(frame(0x10, b"\x00\x04MQTT\x05whatever")) == [Connect("", level=5)]
+    assert read(frame(0x10, b"\x00\x06MQIsdp\x03whatever")) == [Connect("", level=3)]
 
 
 def test_an_oversized_packet_is_refused_by_its_header():

@@ -22,7 +22,6 @@ from host_tools.emulator.portal.pages.messages import properties
 from host_tools.emulator.portal.pages.twin import difference
 from host_tools.emulator.portal.render import body_text, pretty, short_host, when, without
 from host_tools.emulator.records import Registration
-from host_tools.emulator.trace.traces import Traces
 from host_tools.keys import encode_key
 from tests.unit.portal_bench import (
     GROUP,
@@ -581,7 +580,7 @@ def test_a_device_that_moved_says_where_to(visitor):
 
 
 def test_connections_are_shown_packet_by_packet(visitor):
-    visitor.cloud.traces = Traces(on=True)
+    visitor.cloud.traces.on = True
     for number in range(2):
         trace = visitor.cloud.traces.open(f"127.0.0.1:{number}", NOW)
         trace.admitted(HUB, "sn-1")

@@ -182,10 +182,27 @@ def test_the_reason_for_a_refusal_is_noted_where_it_happened(traces):
     traces.event(Refused(NOW, HUB, "dev-1", Reason.EXPIRED, "CONNACK 5"))
     traces.event(Failed(NOW, HUB, "dev-2", "the disk is full", "CONNACK 3"))
     traces.event(Failed(NOW, HUB, "dev-3", "the disk is full", "CONNACK 3"))
-    traces.event(Connected(NOW, HUB, "dev-1", "2021-04-12"))
     assert words(newer)[-1] == f"CONNACK 5: {Reason.EXPIRED.value}"
     assert words(other)[-1] == "CONNACK 3: the disk is full"
     assert len(words(older)) == 2
+
+
+def test_who_dialled_an_alias_is_found_under_the_hubs_own_name(traces):
+    trace = traces.open("127.0.0.1:5", NOW)
+    greet(trace, user="localhost/dev-1/?api-version=2021-04-12")
+    assert traces.find(service="localhost") == [trace]
+    traces.event(Connected(NOW, HUB, "dev-1", "2021-04-12"))
+    assert traces.find(service=HUB) == [trace]
+    assert len(words(trace)) == 2
+
+
+def test_what_happens_to_who_left_is_noted_nowhere(traces):
+    trace = traces.open("127.0.0.1:5", NOW)
+    greet(trace)
+    trace.ended("it said goodbye", NOW)
+    traces.event(Refused(NOW, HUB, "dev-1", Reason.EXPIRED, "CONNACK 5"))
+    traces.event(Connected(NOW, HUB, "dev-1", "2021-04-12"))
+    assert words(trace)[-1] == "ended: it said goodbye"
 
 
 def test_a_rule_that_strikes_is_noted_where_it_struck(traces):

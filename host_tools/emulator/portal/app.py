@@ -74,6 +74,7 @@ class Portal:
         """Return what to put into an HTTP app."""
         return [
             Route("/", _to_root),
+            Route("/favicon.ico", _to_icon),  # browsers ask for it beside what is no page
             Route(ROOT, _to_root),
             Mount(ROOT, app=self._guard),
         ]
@@ -217,3 +218,7 @@ class Portal:
 
 async def _to_root(request: Request) -> Response:
     return RedirectResponse(f"{ROOT}/", 303)
+
+
+async def _to_icon(request: Request) -> Response:
+    return RedirectResponse(f"{ROOT}/static/favicon.svg", 303)

@@ -24,21 +24,29 @@ from host_tools.emulator.rest.control import Control
 from host_tools.emulator.rest.event_log import EventLog
 from host_tools.emulator.rest.event_stream import EventStream
 from host_tools.emulator.serve import websocket
+from host_tools.emulator.serve.amqp import AmqpSessions
 from host_tools.emulator.serve.http import serve_http
 
 
 @asynccontextmanager
 async def serve_rest(
-    cloud: Cloud, host: str, port: int, endpoint: str, status: Callable[[Address], dict[str, Any]]
+    cloud: Cloud,
+    host: str,
+    port: int,
+    endpoint: str,
+    status: Callable[[Address], dict[str, Any]],
+    amqp: AmqpSessions | None = None,
 ) -> AsyncIterator[Address]:
     """Serve on host and port (0: a free one); CommandError.
 
-    endpoint: where devices dial MQTT; status: what /keystead/status says.
+    endpoint: where devices dial MQTT; status: what /keystead/status says; amqp: takes the
+    connections that begin with AMQP.
     """
     log, token, run = EventLog(), secrets.token_urlsafe(32), f"{time.time_ns():x}"
     key = guard.token_for(host)
     portal = Portal(cloud, host=host, token=key, names=[dialable(host)], endpoint=endpoint)
-    control = Control(Access(cloud, token), EventStream(log, run), lambda: status(rest))
+    stream, traces = EventStream(log, run), cloud.traces.documents
+    control = Control(Access(cloud, token), stream, lambda: status(rest), traces)
     more: list[BaseRoute] = [
         *dps_service.routes(cloud),
         *dps_device.routes(cloud),
@@ -49,7 +57,8 @@ async def serve_rest(
         stack.callback(cloud.subscribe(log.take))
         stack.callback(portal.close)
         app, context = application(control, more), cloud.tls_context(host)
-        http = await stack.enter_async_context(serve_http(cloud, app, context, host, port))
+        serving = serve_http(cloud, app, context, host, port, amqp=amqp)
+        http = await stack.enter_async_context(serving)
         stack.callback(portal.close)  # ends its streams before the server waits for them
         name = place(dialable(host), http.port)
         page = guard.address(dialable(host), http.port, key)

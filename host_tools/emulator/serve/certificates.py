@@ -26,6 +26,7 @@ _SERVER_FILE = "server.pem"
 NAMES = (
     "localhost",
     "*.azure-devices.net",
+    "*.azure-devices-provisioning.net",
     "global.azure-devices-provisioning.net",
     "127.0.0.1",
     "::1",

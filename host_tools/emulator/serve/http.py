@@ -21,6 +21,8 @@ from uvicorn.server import ServerState
 
 from host_tools.emulator.events import Dropped, Event
 from host_tools.emulator.serve import ports
+from host_tools.emulator.serve.amqp import BEGINNING, AmqpSessions
+from host_tools.emulator.serve.choice import Choice
 from host_tools.emulator.serve.ending import Ending
 from host_tools.emulator.serve.http_connection import HttpConnection
 from host_tools.emulator.serve.line import Line
@@ -52,13 +54,15 @@ async def serve_http(
     port: int = PORT,
     option: str = "--rest-port",
     patience: float = PATIENCE,
+    amqp: AmqpSessions | None = None,
 ) -> AsyncIterator["HttpServer"]:
     """Serve app on host and port (0: a free one) until the block ends; CommandError.
 
     cloud: told of failed hand-shakes; option: names the port on the command line; patience:
-    seconds for a whole head, for a whole body, and for who does not read.
+    seconds for a whole head, for a whole body, and for who does not read; amqp: takes the
+    connections that begin with AMQP instead, as Node's service client dials one port for both.
     """
-    http = HttpServer(cloud, app, context, patience)
+    http = HttpServer(cloud, app, context, patience, amqp)
     await http.open(host, port, option)
     try:
         yield http
@@ -70,13 +74,19 @@ class HttpServer:
     """One listening port and all connections that came in by it."""
 
     def __init__(
-        self, cloud: House, app: ASGIApp, context: SSLContext, patience: float = PATIENCE
+        self,
+        cloud: House,
+        app: ASGIApp,
+        context: SSLContext,
+        patience: float = PATIENCE,
+        amqp: AmqpSessions | None = None,
     ) -> None:
         self.port = 0
         self.ending = Ending()
         self._cloud = cloud
         self._patience = patience
         self._context = context
+        self._amqp = amqp
         self._connections: set[Secured] = set()
         self._state = ServerState()
         self._config = Config(
@@ -109,7 +119,12 @@ class HttpServer:
             line = Line(self.ending, secured.abort)
             return HttpConnection(self._config, self._state, line.state(), self._patience)
 
-        secured = Secured(self._context, http, self._connections, self._failed)
+        def choice() -> asyncio.Protocol:
+            if self._amqp is None:
+                return http()
+            return Choice(BEGINNING, self._amqp.protocol, http, self._patience)
+
+        secured = Secured(self._context, choice, self._connections, self._failed)
         return secured
 
     def _failed(self, address: str, why: str) -> None:
@@ -120,6 +135,8 @@ class HttpServer:
         self._server.close()
         self._clock.cancel()
         self.ending.come()
+        if self._amqp:
+            await self._amqp.close()
         for connection in list(self._state.connections):
             if isinstance(connection, HttpConnection):  # a WebSocket's session ends itself
                 connection.shutdown()

@@ -5,7 +5,6 @@ bytes go to session.py and come from there.
 """
 
 import asyncio
-import errno
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -17,13 +16,12 @@ from host_tools.emulator.faults import when
 from host_tools.emulator.faults.action import Kind
 from host_tools.emulator.faults.in_force import Moment
 from host_tools.emulator.faults.wire import Wire
+from host_tools.emulator.serve import ports
 from host_tools.emulator.serve.tls import TlsError, TlsServer
 from host_tools.errors import CommandError
 
 HOST, PORT = "127.0.0.1", 8883
-_BACKLOG = 1024  # a fleet that lost power together comes back together
 _SWEEP = 0.25  # seconds between two looks at all deadlines
-_TRIES = 20  # for a port that is free for both IPv4 and IPv6
 _PART = 4096  # bytes that a session is fed at once: all its answers to them are in memory
 _TURN = 64 * 1024  # bytes sent to one device before the others get their turn
 _GRACE = 1  # second for a device to close its half after we closed ours
@@ -55,39 +53,11 @@ class Listener:
 
     async def open(self, host: str, port: int) -> None:
         """Listen; raise CommandError."""
-        loop = asyncio.get_running_loop()
-        if not host:
-            raise CommandError("the host to listen on is empty: name one with --host")
         self._host = host
         self._prepare()
-        try:
-            self._server = await self._listen(host, port)
-        except OSError as error:
-            raise CommandError(_why(error, host, port)) from None
-        self.port = self._server.sockets[0].getsockname()[1]
-        self._sweeper = loop.call_later(_SWEEP, self._sweep)
-
-    async def _listen(self, host: str, port: int) -> asyncio.Server:
-        loop, taken = asyncio.get_running_loop(), port
-        for _ in range(_TRIES):
-            try:
-                server = await loop.create_server(
-                    lambda: Connection(self), host, taken, backlog=_BACKLOG
-                )
-            except OSError:
-                if taken == port:
-                    raise
-                taken = port  # free for one family, not for the other: another free one, then
-                continue
-            ports = [socket.getsockname()[1] for socket in server.sockets]
-            if len(set(ports)) == 1:
-                break
-            # a name with two addresses, each with a free port of its own: the first for both
-            server.close()
-            taken = ports[0]
-        else:
-            raise OSError(errno.EADDRINUSE, "no port is free for all addresses of this name")
-        return server
+        self._server = await ports.listen(lambda: Connection(self), host, port, "--port")
+        self.port = ports.port_of(self._server)
+        self._sweeper = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
 
     async def close(self) -> None:
         """Stop listening and end every connection, the stubborn ones by force."""
@@ -284,14 +254,3 @@ class Connection(asyncio.Protocol):
         if data:
             self._sent += len(data)
             self._transport.write(data)
-
-
-def _why(error: OSError, host: str, port: int) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return (
-            f"port {port} on {host} is in use: stop the program that has it"
-            f" (`ss -ltnp 'sport = :{port}'` names it) or choose another with --port"
-        )
-    if error.errno == errno.EACCES:
-        return f"port {port} needs rights you do not have: choose one above 1023 with --port"
-    return f"can not listen on {host}, port {port}: {error.strerror or error}"

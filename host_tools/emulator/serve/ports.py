@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from host_tools.errors import CommandError
 
-_BACKLOG = 1024  # a fleet that lost power together comes back together
+_BACKLOG = 8192  # a fleet that lost power together comes back together
 _TRIES = 20  # for a port that is free for both IPv4 and IPv6
 
 

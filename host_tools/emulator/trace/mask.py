@@ -20,10 +20,11 @@ _SECRET = re.compile(
 )
 # a key or a signature as Azure spells them: Base64 of 32 or 64 bytes
 _BASE64 = re.compile(r"(?<![\w+/])(?:[A-Za-z0-9+/]{43}=|[A-Za-z0-9+/]{86}==)(?![\w+/=])")
-# what Base64 begins with, at the end of a text that was cut
-_BEGUN = re.compile(r"[\w+/=%-]{1,132}\Z")
+# what Base64 begins with, at the end of a text that was cut; and how long it is at most
+_BEGUN = re.compile(r"[\w+/=%-]+\Z")
+_LONGEST_KEY = 132  # characters: 88, half of them percent-encoded
 # {name}={value} or {name}: {value} or <{name}>{value}
-_NAME = re.compile(r"([\w$.%-]+)[\"']?\s*[=:>]\s*")
+_NAME = re.compile(r"(?<![\w$.%-])([\w$.%-]++)[\"']?\s*+[=:>]\s*")
 # quoted, or up to the next border
 _VALUE = re.compile(r"\"[^\"]*\"?|'[^']*'?|(?:(?:Bearer|Basic)\s+)?[^\s&;,<\"']*")
 # JSON: a text, whole or cut off; a bracket, colon or comma; blanks; a number, a word or rubbish
@@ -53,7 +54,9 @@ def body(data: bytes, cut: bool = False) -> str:
         text = data[: error.start].decode()
     if not all(c.isprintable() or c in "\t\r\n" for c in text):
         return _binary(data)
-    return shown(_BEGUN.sub("...", text) if cut else text)
+    if cut:
+        text = text[:-_LONGEST_KEY] + _BEGUN.sub("...", text[-_LONGEST_KEY:])
+    return shown(text)
 
 
 def masked(text: str, depth: int = 0) -> str:

@@ -6,6 +6,7 @@ words: bytes are kept as they passed, and worded when somebody asks.
 
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from host_tools.emulator.mqtt import framing
 from host_tools.emulator.mqtt.framing import Framer, ProtocolError
@@ -28,6 +29,16 @@ class Room:
         self.used = 0
 
 
+class Keeper(Protocol):
+    """Who keeps the time lines of all connections."""
+
+    def named(self, trace: "Trace") -> None:
+        """Learn that a device said its name."""
+
+    def ended(self, trace: "Trace") -> None:
+        """Learn that a connection ended."""
+
+
 class Trace:
     """What passed on one connection; a session's Watcher."""
 
@@ -38,9 +49,9 @@ class Trace:
         now: float,
         room: Room,
         tell: Callable[["Trace", Entry], None] | None = None,
-        end: Callable[["Trace"], None] | None = None,
+        keeper: Keeper | None = None,
     ) -> None:
-        """tell: hears of every entry as it is kept, None for nobody; end: hears of the end."""
+        """tell: hears of every entry as it is kept, None for nobody."""
         self.number = number
         self.address = address
         self.began = self.heard = now
@@ -53,7 +64,7 @@ class Trace:
         self._size = 0
         self._count = 0
         self._room = room
-        self._end = end
+        self._keeper = keeper
         self._sent = Framer()
         self.note(f"accepted from {address}", now)
 
@@ -100,8 +111,8 @@ class Trace:
         if self.why is None:
             self.why = why
             self.note(f"ended: {why}", now)
-            if self._end:
-                self._end(self)
+            if self._keeper:
+                self._keeper.ended(self)
 
     def forget(self) -> None:
         """Let go of all that is kept, and count no more: nobody will find it."""
@@ -121,6 +132,8 @@ class Trace:
         connect = greeted.connect
         host, _, rest = (connect.username or "").partition("/")
         self.admitted("DPS" if rest.startswith("registrations/") else host, connect.client_id)
+        if self._keeper:
+            self._keeper.named(self)
 
     def _keep(
         self, way: str, first: int, data: bytes | str | Greeting | None, size: int, now: float

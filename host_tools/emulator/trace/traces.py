@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from host_tools.emulator.events import Event, Failed, Refused
+from host_tools.emulator.events import Connected, Event, Failed, Refused
 from host_tools.emulator.faults.faults import Struck
 from host_tools.emulator.trace.entry import Entry
 from host_tools.emulator.trace.line import Line
@@ -42,6 +42,7 @@ class Traces:
         self._unsubscribe: Callable[[], None] | None = None
         self._on = False
         self._live: dict[int, Trace] = {}
+        self._newest: dict[str, Trace] = {}  # live, by device ID in lower case
         self._ended: deque[Trace] = deque()
         self._count = 0
         self._followers: list[Callable[[Line], None]] = []
@@ -67,7 +68,7 @@ class Traces:
             return None
         self._count += 1
         tell = self._tell if self._followers else None
-        trace = Trace(self._count, address, now, self._room, tell, self._close)
+        trace = Trace(self._count, address, now, self._room, tell, self)
         self._live[trace.number] = trace
         return trace
 
@@ -88,8 +89,8 @@ class Traces:
         return [
             one
             for one in self.all()
-            if (not device_id or _same(one.device_id, device_id))
-            and (not service or _same(one.service, service))
+            if (not device_id or _folded(one.device_id) == _folded(device_id))
+            and (not service or _folded(one.service) == _folded(service))
         ]
 
     def follow(self, follower: Callable[[Line], None]) -> Callable[[], None]:
@@ -112,24 +113,37 @@ class Traces:
             self._note(event.device_id, f"{event.answer}: {event.why}", event.time)
         elif isinstance(event, Struck):
             self._note(event.device_id, f"a rule: {event.line()}", event.time)
+        elif isinstance(event, Connected):  # an alias it dialled is not the hub's own name
+            trace = self._newest.get(_folded(event.device_id))
+            if trace:
+                trace.admitted(event.service, event.device_id)
 
     def documents(self, device_id: str = "") -> list[dict[str, Any]]:
         """Return the lines of all connections, or of a device's, as JSON values."""
         return [line.document() for trace in self.find(device_id) for line in trace.lines()]
 
-    # the newest connection of this device; before CONNECT its name is its address
-    def _note(self, name: str, text: str, now: float) -> None:
-        for trace in reversed(self._live.values()):
-            host = trace.address.rpartition(":")[0]
-            if _same(trace.device_id, name) if trace.device_id else host == name:
-                trace.note(text, now)
-                return
+    def named(self, trace: Trace) -> None:
+        """Learn that a device said its name."""
+        self._newest[_folded(trace.device_id)] = trace
 
-    def _close(self, trace: Trace) -> None:
+    def ended(self, trace: Trace) -> None:
+        """Keep a time line that gets no longer, for a while."""
         self._live.pop(trace.number, None)
+        if self._newest.get(_folded(trace.device_id)) is trace:
+            del self._newest[_folded(trace.device_id)]
         self._ended.append(trace)
         while len(self._ended) > ENDED or (len(self._ended) > 1 and self._is_tight()):
             self._ended.popleft().forget()
+
+    def _note(self, name: str, text: str, now: float) -> None:
+        trace = self._newest.get(_folded(name)) or self._from(name)
+        if trace:
+            trace.note(text, now)
+
+    # the newest connection from an address: that is its name before CONNECT
+    def _from(self, host: str) -> Trace | None:
+        unnamed = (one for one in reversed(self._live.values()) if not one.device_id)
+        return next((one for one in unnamed if one.address.rpartition(":")[0] == host), None)
 
     # the dead make room before the living lose what they have
     def _is_tight(self) -> bool:
@@ -146,5 +160,5 @@ class Traces:
             trace.tell = tell
 
 
-def _same(name: str, asked: str) -> bool:
-    return name.lower() == shown(asked).lower()
+def _folded(name: str) -> str:
+    return shown(name).lower()

@@ -1,32 +1,25 @@
 """A device's connections, packet by packet; as far as the cloud traces them."""
 
 from host_tools.emulator.portal.desk import Desk, Facts, Outcome, Page, Query, url
-from host_tools.emulator.portal.forms import Form, FormError
+from host_tools.emulator.portal.forms import Form
 from host_tools.emulator.portal.pages.telemetry import device_of, head
 from host_tools.emulator.trace.entry import RECEIVED, SENT
 from host_tools.emulator.trace.line import Line
 from host_tools.emulator.trace.trace import Trace
-from host_tools.emulator.trace.traces import Traces
 
 _CONNECTIONS = 12
 _LINES = 200
 _WAYS = {RECEIVED: "from the device", SENT: "to the device"}
 
 
-def traces_of(desk: Desk) -> Traces | None:
-    """Return the cloud's traces, if it has any."""
-    return getattr(desk.cloud, "traces", None)
-
-
 def _facts(desk: Desk, query: Query) -> Facts:
     hub, device = device_of(desk, query)
-    traces = traces_of(desk)
-    found = traces.find(device.device_id) if traces else []
+    found = desk.cloud.traces.find(device.device_id)
     chosen = _chosen(found, query.get("connection", ""))
     lines = chosen.lines() if chosen else []
     return {
         **head(hub, device),
-        "tracing": traces is not None and traces.on,
+        "tracing": desk.cloud.traces.on,
         "connections": found[:_CONNECTIONS],
         "chosen": chosen,
         "lines": [_shown(line) for line in lines[-_LINES:]],
@@ -55,9 +48,7 @@ def _shown(line: Line) -> Facts:
 
 
 def _switch(desk: Desk, query: Query, form: Form) -> Outcome:
-    traces = traces_of(desk)
-    if traces is None:
-        raise FormError("", "This cloud keeps no traces.")
+    traces = desk.cloud.traces
     traces.on = form.text("on") == "yes"
     said = (
         "Connections are traced from now on: the next one of this device shows here."
