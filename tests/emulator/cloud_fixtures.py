@@ -9,7 +9,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,21 +19,28 @@ LIMIT = 30  # seconds for anything to happen
 
 
 @contextmanager
-def port_8883() -> Iterator[None]:
-    """Hold the one port that SDKs dial; tests in other processes wait, or skip if it is taken.
+def port_of_sdks(port: int) -> Iterator[None]:
+    """Hold a port that SDKs dial, and no other; skip if a stranger has it.
 
-    A lock, as pytest 9.2 ignores the groups of pytest-xdist 3.8 (how a test is renamed changed).
+    One lock for all of them, as a cloud with default ports has three: tests in other processes
+    wait. A lock, as pytest 9.2 ignores the groups of pytest-xdist 3.8 (how a test is renamed
+    changed).
     """
-    path = Path(tempfile.gettempdir(), f"keystead-port-8883-{os.getuid()}.lock")
+    path = Path(tempfile.gettempdir(), f"keystead-sdk-ports-{os.getuid()}.lock")
     with path.open("w") as lock, socket.socket() as probe:
         fcntl.flock(lock, fcntl.LOCK_EX)
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", 8883))
-        except OSError:
-            pytest.skip("port 8883 on 127.0.0.1 is in use, and the SDK dials no other")
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            pytest.skip(f"port {port} on 127.0.0.1, the only one that SDKs dial: {error.strerror}")
         probe.close()
         yield
+
+
+def port_8883() -> AbstractContextManager[None]:
+    """Hold the port of MQTT."""
+    return port_of_sdks(8883)
 
 
 def awaited(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:

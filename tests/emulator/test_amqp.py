@@ -4,15 +4,12 @@ The SDK dials port 5671 and no other, so its tests need it, and run one at a tim
 """
 
 import asyncio
-import fcntl
 import json
 import os
-import socket
 import ssl
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +27,7 @@ from host_tools.emulator.serve.certificates import Certificates
 from host_tools.emulator.store.database import Database
 from host_tools.errors import CommandError
 from host_tools.keys import encode_key
-from tests.emulator.cloud_fixtures import HUB, LIMIT, awaited
+from tests.emulator.cloud_fixtures import HUB, LIMIT, awaited, port_of_sdks
 from tests.unit.amqp_line import KEY, Doorman
 
 
@@ -50,21 +47,6 @@ async def serving(
 
 
 # --- the SDK
-
-
-@contextmanager
-def port_5671() -> Iterator[None]:
-    """Hold the port; tests in other processes wait, or skip if a stranger has it."""
-    path = Path(tempfile.gettempdir(), f"keystead-port-5671-{os.getuid()}.lock")
-    with path.open("w") as lock, socket.socket() as probe:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", 5671))
-        except OSError:
-            pytest.skip("port 5671 on 127.0.0.1 is in use, and the SDK dials no other")
-        probe.close()
-        yield
 
 
 async def send(
@@ -109,7 +91,7 @@ async def test_the_sdk_sends_messages_with_all_their_properties(tmp_path, certif
         "iothub-ack": "full",
         "alarm level": "high&low",
     }
-    with port_5671():
+    with port_of_sdks(5671):
         async with serving(certificates, door, 5671):
             said = await send(
                 certificates,
@@ -149,7 +131,7 @@ async def test_the_sdk_hears_what_a_real_hub_does_not_take_and_goes_on(tmp_path,
     hubs = Hubs([HUB], database, lambda event: None)
     hub = hubs.hub(HUB)
     hub.create("dev-1", 1_700_000_000)
-    with port_5671():
+    with port_of_sdks(5671):
         async with serving(certificates, HubDoor(hubs, lambda event: None), 5671):
             said = await send(
                 certificates,
@@ -171,7 +153,7 @@ async def test_the_sdk_hears_what_a_real_hub_does_not_take_and_goes_on(tmp_path,
 @awaited
 async def test_a_wrong_key_is_an_exception_that_says_so(tmp_path, certificates):
     door = Doorman()
-    with port_5671():
+    with port_of_sdks(5671):
         async with serving(certificates, door, 5671):
             (said,) = await send(certificates, tmp_path, b"x" * 32, ("dev-1", "hello", {}))
     assert said["error"] == "TokenAuthFailure"
@@ -184,7 +166,7 @@ async def test_an_unknown_ca_ends_in_an_exception_and_the_operator_hears_why(
     tmp_path, certificates
 ):
     door = Doorman()
-    with port_5671():
+    with port_of_sdks(5671):
         async with serving(certificates, door, 5671):
             (said,) = await send(
                 certificates, tmp_path, KEY, ("dev-1", "hello", {}), trusting=False

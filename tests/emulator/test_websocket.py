@@ -1,17 +1,13 @@
 """MQTT over WebSocket: paho, Azure's SDK, and a client that sends frames no library would."""
 
 import asyncio
-import fcntl
 import json
-import os
 import signal
-import socket
 import ssl
 import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import paho.mqtt.client as paho
@@ -35,7 +31,7 @@ from host_tools.emulator.mqtt.subscribe import Suback, Subscribe
 from host_tools.keys import decode_key, encode_key
 from keystead import hub
 from keystead.sas import sas_token
-from tests.emulator.cloud_fixtures import HUB, LIMIT, CloudProcess, awaited, running
+from tests.emulator.cloud_fixtures import HUB, LIMIT, CloudProcess, awaited, port_of_sdks, running
 from tests.emulator.test_azure_iot_hub import CONFIG, OWN_KEY, do
 from tests.emulator.test_cloud_command import Client
 from tests.emulator.test_rest import FREE, client, control
@@ -322,26 +318,11 @@ async def test_paho_speaks_it() -> None:
         await cloud.event("disconnected", why="it said goodbye")
 
 
-@contextmanager
-def port_443() -> Iterator[None]:
-    """Hold the one port that SDKs dial for WebSockets, or skip."""
-    path = Path(tempfile.gettempdir(), f"keystead-port-443-{os.getuid()}.lock")
-    with path.open("w") as lock, socket.socket() as probe:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", 443))
-        except OSError as error:
-            pytest.skip(f"port 443 on 127.0.0.1: {error.strerror}; the SDK dials no other")
-        probe.close()
-        yield
-
-
 @awaited
 async def test_azures_device_sdk_registers_and_answers_a_method_by_it(tmp_path: Path) -> None:
     config = tmp_path / "cloud.toml"
     config.write_text(CONFIG)
-    with port_443():
+    with port_of_sdks(443):
         async with running(
             "--config", config, "--port", 0, "--rest-port", 443, "--advertise", "localhost",
             "--show-keys",
