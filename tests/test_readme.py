@@ -132,12 +132,19 @@ def test_the_readmes_cloud_and_board_find_each_other(shell: Shell) -> None:
     for command in page:
         if command.words.startswith(("export", "cat")):
             shell.run(command.words)
-    [cloud] = [one for one in page if one.words.startswith("keystead cloud")]
+    cloud, *service = [one for one in page if one.words.startswith("keystead cloud")]
+    *asked, followed = service
     bench, own = [one for one in page if one.words.startswith("keystead boot")]
     with port_8883(), shell.started(cloud.words) as served:
         assert until(served, "listening on")[-1:] == cloud.output
         with shell.started(bench.words) as board:
             lines = until(board, "hub: connected")
+            for command in asked:
+                assert shell.run(command.words).splitlines() == command.output
+            with shell.started(followed.words) as events:
+                # the time before it is of the day
+                assert loose(followed.output[0]) in loose(until(events, "sent telemetry")[-1])
+        shell.run("keystead cloud fault clear")
         assert [loose(lines[0])] == [loose(line) for line in bench.output]
         # the command for one's own DPS is the same, but for where the names lead
         with shell.started(own.words + " --cloud 127.0.0.1:8883 --ca ca.pem") as board:
@@ -171,3 +178,23 @@ def test_make_targets_the_pages_name_exist() -> None:
     known = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert targets
     assert targets <= known
+
+
+def steps(page: str) -> list[str]:
+    """The commands of a guide that stand for themselves, in their order."""
+    blocks = re.findall(r"^```sh\n(.*?)^```$", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
+    return [line for block in blocks for line in block.splitlines() if line.startswith("keystead")]
+
+
+def test_the_guide_to_scenarios_is_right_from_word_to_word(shell: Shell) -> None:
+    text = (ROOT / "docs" / "scenarios.md").read_text()
+    [story, *_] = re.findall(r"^```toml\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    (shell.folder / "monday.toml").write_text(story)
+    served, *rest = steps("docs/scenarios.md")
+    assert served.startswith("keystead cloud --scenario")
+    with shell.started(served + " --port 0 --state-dir state") as cloud:
+        until(cloud, "listening on")
+        for words in rest:
+            where = "" if re.search("check|words", words) else " --state-dir state"
+            said = shell.run(f"{words}{where} || echo failed")
+            assert "failed" not in said, (words, said)
