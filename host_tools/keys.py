@@ -5,13 +5,13 @@ or a prompt, never from the command line, where every process of the machine cou
 """
 
 import binascii
+import hmac
 import os
 import sys
 from getpass import getpass
 from pathlib import Path
 
 from host_tools.errors import CommandError
-from keystead.sas import hmac_sha256
 
 VARIABLE = "KEYSTEAD_GROUP_KEY"
 SIZES = range(16, 65)  # bytes, as DPS accepts
@@ -42,7 +42,7 @@ def derive_device_key(group_key: bytes, registration_id: str) -> bytes:
     Source: "How to provision legacy devices using symmetric keys": HMAC-SHA256 of the
     registration ID, keyed with the group key.
     """
-    return hmac_sha256(group_key, registration_id.encode())
+    return hmac.digest(group_key, registration_id.encode(), "sha256")
 
 
 def group_key(file: Path | None = None) -> bytes:

@@ -196,5 +196,5 @@ def test_the_guide_to_scenarios_is_right_from_word_to_word(shell: Shell) -> None
         until(cloud, "listening on")
         for words in rest:
             where = "" if re.search("check|words", words) else " --state-dir state"
-            said = shell.run(f"{words}{where} || echo failed")
-            assert "failed" not in said, (words, said)
+            said = shell.run(f"{words}{where} || echo GAVE UP")
+            assert "GAVE UP" not in said, (words, said)

@@ -56,7 +56,10 @@ class Publish(NamedTuple):
             packet_id = body[end] << 8 | body[end + 1]
             if not packet_id:
                 raise ProtocolError("packet ID is 0")
-        return cls(topic, body[start:], qos, packet_id, first & 1 == 1, first & 8 == 8)
+        # past NamedTuple's own __new__, which is written in Python
+        return tuple.__new__(
+            cls, (topic, body[start:], qos, packet_id, first & 1 == 1, first & 8 == 8)
+        )
 
     def encode(self) -> bytes:
         """Return the packet's bytes."""

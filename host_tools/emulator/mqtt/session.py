@@ -106,7 +106,10 @@ class Session:
                     return
                 if self.watcher:
                     self.watcher.received(first, body, now)
-                self._take(first, body, now)
+                if first & 0xF0 == framing.PUBLISH and self._peer:
+                    self._published(self._peer, Publish.parse(first, body), now)
+                else:
+                    self._take(first, body, now)
         except ConnectRefused as refused:
             self._out.append(Connack(refused.code).encode())
             self._end(str(refused), now)
@@ -150,9 +153,6 @@ class Session:
         self._hang_up()
 
     def _take(self, first: int, body: bytes, now: float) -> None:
-        if first & 0xF0 == framing.PUBLISH and self._peer:
-            self._published(self._peer, Publish.parse(first, body), now)
-            return
         packet = parse(first, body)
         if isinstance(packet, Connect) and not self._peer:
             self._connected(packet, now)

@@ -6,11 +6,14 @@ spoken there.
 
 import asyncio
 import errno
+import os
+import socket
 from collections.abc import Callable
 
 from host_tools.errors import CommandError
 
 _BACKLOG = 8192  # a fleet that lost power together comes back together
+_AT_ONCE = 32  # of it are let in, then those who are in get their turn
 _TRIES = 20  # for a port that is free for both IPv4 and IPv6
 
 
@@ -41,19 +44,28 @@ async def _listen(
     loop, taken = asyncio.get_running_loop(), port
     for _ in range(_TRIES):
         try:
-            server = await loop.create_server(protocol, host, taken, backlog=_BACKLOG)
+            # to asyncio, how many it accepts before it looks at anybody else
+            server = await loop.create_server(protocol, host, taken, backlog=_AT_ONCE)
         except OSError:
             if taken == port:
                 raise
             taken = port  # free for one family, not for the other: another free one, then
             continue
-        ports = [socket.getsockname()[1] for socket in server.sockets]
+        ports = [one.getsockname()[1] for one in server.sockets]
         if len(set(ports)) == 1:
+            _queue(server)
             return server
         # a name with two addresses, each with a free port of its own: the first for both
         server.close()
         taken = ports[0]
     raise OSError(errno.EADDRINUSE, "no port is free for all addresses of this name")
+
+
+# how many may wait to be accepted is the kernel's business
+def _queue(server: asyncio.Server) -> None:
+    for one in server.sockets:
+        with socket.socket(fileno=os.dup(one.fileno())) as same:
+            same.listen(_BACKLOG)
 
 
 def _why(error: OSError, host: str, port: int, option: str) -> str:

@@ -30,12 +30,12 @@ class TlsServer:
         self.established = False  # the hand-shake is through
         self.ended = False  # the client said that nothing more comes
         self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self.outgoing = ssl.MemoryBIO()  # bytes that are to go to the network
+        self._tls = context.wrap_bio(self._incoming, self.outgoing, server_side=True)
         self._choose = choose
         self._hello = b""  # what came while the name is not known
 
-    def receive(self, data: bytes) -> bytes:
+    def receive(self, data: bytes | memoryview) -> bytes:
         """Take bytes from the network; return what they mean. Raises TlsError."""
         if self._choose:
             data = self._chosen(self._choose, data)
@@ -46,14 +46,21 @@ class TlsServer:
             if not self.established:
                 self._tls.do_handshake()
                 self.established = True
-            return self._read()
+            if not self._incoming.pending:
+                return b""
+            plain = self._tls.read(_RECORD)
+            self.ended = not plain
+            # one record, as nearly always
+            return plain + self._read() if self._incoming.pending else plain
         except ssl.SSLWantReadError:
             return b""
         except ssl.SSLError as error:
             raise TlsError((error.reason or str(error)).lower().replace("_", " ")) from None
 
     # one object more for each connection, but only where somebody wants to choose
-    def _chosen(self, choose: Callable[[str], ssl.SSLContext | None], data: bytes) -> bytes:
+    def _chosen(
+        self, choose: Callable[[str], ssl.SSLContext | None], data: bytes | memoryview
+    ) -> bytes:
         self._hello += data
         name = server_name(self._hello)
         if name is None:
@@ -64,7 +71,7 @@ class TlsServer:
             self._choose = lambda name: None
             return b""
         self._choose = None
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._tls = context.wrap_bio(self._incoming, self.outgoing, server_side=True)
         return self._hello
 
     def _read(self) -> bytes:
@@ -92,7 +99,7 @@ class TlsServer:
 
     def take(self) -> bytes:
         """Return the bytes that are to go to the network."""
-        return self._outgoing.read()
+        return self.outgoing.read()
 
 
 def server_name(hello: bytes) -> str | None:
