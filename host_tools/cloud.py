@@ -71,6 +71,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="keep keys, CA and registrations here (default: forget them at the end)",
     )
     parser.add_argument(
+        "--keep-telemetry",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="with --state-dir: keep the last 10 000 messages there as well, each before it is"
+        " acknowledged (default: %(default)s)",
+    )
+    parser.add_argument(
         "--ca-out",
         type=Path,
         metavar="FILE",
@@ -135,7 +142,11 @@ async def _serve(
 ) -> None:
     scenario = load_scenario(args.scenario) if args.scenario else None
     with Cloud(
-        config, on_event=report.event, state_dir=args.state_dir, advertise=args.advertise
+        config,
+        on_event=report.event,
+        state_dir=args.state_dir,
+        advertise=args.advertise,
+        keep_telemetry=args.keep_telemetry and args.state_dir is not None,
     ) as cloud:
         ca = _write_ca(cloud, args.ca_out)
         if args.trace:

@@ -33,7 +33,15 @@ from typing import Self
 from host_tools.emulator.access import AccessDenied, Reason
 from host_tools.emulator.config import Config
 from host_tools.emulator.dps.service import Dps
-from host_tools.emulator.events import Connected, Disconnected, Dropped, Event, Failed, Refused
+from host_tools.emulator.events import (
+    Connected,
+    Disconnected,
+    Dropped,
+    Event,
+    Failed,
+    Refused,
+    Telemetry,
+)
 from host_tools.emulator.faults.action import Kind
 from host_tools.emulator.faults.faults import Faults
 from host_tools.emulator.faults.when import DPS, HUB
@@ -53,6 +61,7 @@ from host_tools.emulator.mqtt.session import ConnectRefused, Session
 from host_tools.emulator.serve.certificates import CA_FILE, Certificates
 from host_tools.emulator.serve.webhook import Webhooks
 from host_tools.emulator.store.database import Database, StoreError
+from host_tools.emulator.store.telemetry import TelemetryTable
 from host_tools.emulator.trace.traces import Traces
 from host_tools.errors import CommandError
 
@@ -73,11 +82,13 @@ class Cloud:
         on_event: Callable[[Event], None],
         state_dir: Path | None = None,
         advertise: str = "",
+        keep_telemetry: bool = False,
         random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         """state_dir: None for a temporary one; advertise: handed out in place of every hub.
 
-        Raises CommandError.
+        keep_telemetry: in the store, before it is acknowledged, which takes as long as all the
+        rest of a message. Raises CommandError.
         """
         if advertise and not is_host_name(without_port(advertise)):
             raise CommandError(f"--advertise {advertise[:80]!r} is not a host name: {RULE}")
@@ -92,7 +103,15 @@ class Cloud:
             database = state.enter_context(closing(Database(self.state_dir)))
             self._certificates = Certificates(self.state_dir)
             try:
-                self.hubs = Hubs(config.hubs, database, self.tell, advertise, random)
+                self._telemetry = TelemetryTable(database) if keep_telemetry else None
+                self.hubs = Hubs(
+                    config.hubs,
+                    database,
+                    self.tell,
+                    advertise,
+                    random,
+                    telemetry=self._telemetry,
+                )
                 self.dps = Dps(
                     config,
                     database,
@@ -131,6 +150,10 @@ class Cloud:
         """Tell everybody who listens what happened."""
         for listener in self._listeners:
             listener(event)
+
+    def earlier_telemetry(self) -> list[Telemetry]:
+        """Return the last messages that are kept, the oldest first; raise StoreError."""
+        return self._telemetry.all() if self._telemetry else []
 
     def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:
         """Let one more hear of every event; return what ends that. Nobody may wait in it."""

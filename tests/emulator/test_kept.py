@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from host_tools.emulator.mqtt.connect import Connack, Connect
-from host_tools.emulator.mqtt.packets import Publish
+from host_tools.emulator.mqtt.packets import Puback, Publish
 from host_tools.emulator.mqtt.subscribe import Suback, Subscribe
 from host_tools.emulator.store.database import FILE
 from host_tools.keys import decode_key, encode_key
@@ -44,6 +44,7 @@ class Acknowledged:
     reported: int = 0
     tried: int = 0  # of desired: under way when the cloud was killed
     told: int = 0  # of reported
+    telemetry: set[str] = field(default_factory=set)
 
 
 def options(directory: Path) -> tuple[object, ...]:
@@ -116,6 +117,14 @@ async def report(line: Client, done: Acknowledged, numbers: "itertools.count[int
         assert isinstance(answer, Publish)
         assert answer.topic.startswith(f"$iothub/twin/res/204/?$rid={number}&")
         done.reported = number
+        body = f"t-{number}"
+        answer = await line.ask(Publish(hub.telemetry_topic("kept"), body.encode(), 1, 1))
+        while isinstance(answer, Publish):
+            answer = await line.next()
+        if answer is None:
+            raise ConnectionError("the cloud is gone")
+        assert isinstance(answer, Puback)
+        done.telemetry.add(body)
 
 
 async def check(cloud: CloudProcess, done: Acknowledged) -> None:
@@ -130,6 +139,11 @@ async def check(cloud: CloudProcess, done: Acknowledged) -> None:
             answer = await service.get(f"{root}/devices/{name}", params=VERSION)
             assert answer.status_code == 200, name
         twin = (await service.get(f"{root}/twins/kept", params=VERSION)).json()
+        path = "/keystead/events?event=telemetry&follow=0&from=0"
+        stream = (await service.get(path)).text
+    lines = [line.removeprefix("data: ") for line in stream.splitlines() if "data: " in line]
+    bodies = {json.loads(line).get("body") for line in lines}
+    assert done.telemetry <= bodies, sorted(done.telemetry - bodies)
     # what was under way when it was killed may be there or not
     assert twin["properties"]["desired"].get("n", 0) in (done.desired, done.tried)
     assert twin["properties"]["reported"].get("n", 0) in (done.reported, done.told)
@@ -160,6 +174,7 @@ async def test_nothing_acknowledged_is_lost_by_kill_9(tmp_path, seed):
                 failures = await asyncio.wait_for(work, LIMIT)
             assert not [one for one in failures if isinstance(one, AssertionError)], failures
     assert done.desired > 3
+    assert len(done.telemetry) > 3
     async with alive(tmp_path) as cloud:
         await check(cloud, done)
         bodies = set()

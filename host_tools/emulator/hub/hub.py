@@ -29,6 +29,7 @@ from host_tools.emulator.hub.twin import Twin
 from host_tools.emulator.hub.twins import Twins
 from host_tools.emulator.policies import OF_HUB, Policies
 from host_tools.emulator.store.database import Database
+from host_tools.emulator.store.telemetry import TelemetryTable
 
 _DELETED, _DISABLED = "its identity was deleted", "its identity was disabled"
 
@@ -43,10 +44,11 @@ class Hub:
         tell: Callable[[Event], None],
         random: Callable[[int], bytes],
         strict_twin: bool = False,
+        telemetry: TelemetryTable | None = None,
     ) -> None:
         """strict_twin: answer twin requests only to who subscribed to the answers.
 
-        Raises StoreError.
+        telemetry: where messages of devices are kept, None for nowhere. Raises StoreError.
         """
         self.name = name
         self.key = name.lower()  # names ignore case
@@ -54,6 +56,7 @@ class Hub:
         self.random = random
         self.tell = tell
         self.strict_twin = strict_twin
+        self.telemetry = telemetry
         self.guard = Guard(name, tell)
         self._transaction = database.transaction
         self._registry = Registry(name, database, random)

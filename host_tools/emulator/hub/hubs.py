@@ -24,6 +24,7 @@ from host_tools.emulator.mqtt.peer import API_VERSION
 from host_tools.emulator.policies import DEVICE_CONNECT
 from host_tools.emulator.store.database import Database
 from host_tools.emulator.store.devices import DeviceTable
+from host_tools.emulator.store.telemetry import TelemetryTable
 
 # {hub host}/{device ID}/?api-version={date}[&DeviceClientType={text}...]; the oldest without the
 # ?, and some with no API version at all
@@ -45,15 +46,18 @@ class Hubs:
         alias: str = "",
         random: Callable[[int], bytes] = secrets.token_bytes,
         strict_twin: bool = False,
+        telemetry: TelemetryTable | None = None,
     ) -> None:
         """names: of the hubs; alias: a name that any of them goes by as well, "" for none.
 
         strict_twin: twin requests are answered only to who subscribed to the answers; a device
-        whose SDK asks for its twin before it subscribes then waits in vain. Raises StoreError.
+        whose SDK asks for its twin before it subscribes then waits in vain. telemetry:
+        where messages of devices are kept, None for nowhere. Raises StoreError.
         """
         self.tell = tell
         self._hubs = {
-            name.lower(): Hub(name, database, tell, random, strict_twin) for name in names
+            name.lower(): Hub(name, database, tell, random, strict_twin, telemetry)
+            for name in names
         }
         self._alias = without_port(alias)
         self._devices = DeviceTable(database)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterable
 from typing import cast
 
 from host_tools.emulator.errors import ServiceError
-from host_tools.emulator.events import Telemetry
+from host_tools.emulator.events import Failed, Telemetry
 from host_tools.emulator.hub import methods, subscriptions
 from host_tools.emulator.hub.hub import Hub
 from host_tools.emulator.hub.subscriptions import RESPONSES
@@ -172,13 +172,22 @@ class HubPeer(Peer):
         if self._will and not orderly:
             topic, payload, _, retain = self._will
             bag = "&".join(filter(None, (topic[self._bag :], "iothub-MessageType=Will")))
-            self._take(bag, payload, retain, now)
+            try:
+                self._take(bag, payload, retain, now)
+            except Hangup as error:  # there is nobody left to hang up on
+                self._tell(Failed(now, self.service, self.device_id, str(error), "a lost will"))
 
     # devices/{device ID}/messages/events/{property bag}
     def _take(self, bag: str, body: bytes, retain: bool, now: float) -> None:
         if retain:  # nothing is retained; who reads the message is told
             bag = "&".join(filter(None, (bag, "mqtt-retain=true")))
-        self._tell(Telemetry(now, self.service, self.device_id, body, bag))
+        message = Telemetry(now, self.service, self.device_id, body, bag)
+        if self._hub.telemetry:
+            try:
+                self._hub.telemetry.keep(message)
+            except StoreError as error:
+                raise Hangup(f"its message can not be kept: {error}") from None
+        self._tell(message)
 
     def _answered(self, request_id: str, status: int, body: bytes, now: float) -> None:
         if len(body) > methods.LARGEST:

@@ -1,8 +1,8 @@
 """Session: one MQTT connection to the cloud, without a socket.
 
 Owns the order of things: CONNECT first, then what the service allows, PUBACK before the
-service's answer, packet IDs, keep-alive, the end. Bytes come in by receive() and go out by `send`. Doesn't
-own what topics mean: that is the peer's service.
+service's answer, packet IDs, keep-alive, the end. Bytes come in by receive() and go out by
+`send`. Doesn't own what topics mean: that is the peer's service.
 
 Time is an argument: `now` in seconds since 1970, for tokens and events, and `tick` in seconds of
 a clock that nobody sets, for every wait.

@@ -54,6 +54,8 @@ async def serve_rest(
         *portal.routes(),
     ]
     async with AsyncExitStack() as stack:
+        for message in cloud.earlier_telemetry():
+            log.take(message)
         stack.callback(cloud.subscribe(log.take))
         stack.callback(portal.close)
         app, context = application(control, more), cloud.tls_context(host)

@@ -58,6 +58,10 @@ CREATE TABLE message (
 );
 CREATE INDEX message_by_device ON message (device_id, hub);
 CREATE INDEX message_by_expiry ON message (hub, expires);
+CREATE TABLE telemetry (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, time REAL, hub TEXT, device_id TEXT, body BLOB,
+    bag TEXT
+);
 CREATE TABLE policy (
     service TEXT COLLATE NOCASE, name TEXT, primary_key BLOB, secondary_key BLOB,
     PRIMARY KEY (service, name)
