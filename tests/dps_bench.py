@@ -5,10 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from host_tools.emulator.config import Config
-from host_tools.emulator.dps.enrollment import EnrollmentGroup, IndividualEnrollment, KeyPair
+from host_tools.emulator.dps.enrollment import EnrollmentGroup, IndividualEnrollment
 from host_tools.emulator.dps.service import Dps
 from host_tools.emulator.events import Event
 from host_tools.emulator.hub.hubs import Hubs
+from host_tools.emulator.key_pair import KeyPair
 from host_tools.emulator.mqtt.connect import Connect
 from host_tools.emulator.mqtt.packets import Publish
 from host_tools.emulator.store.database import Database

@@ -18,12 +18,12 @@ from host_tools.emulator.dps.enrollment import (
     WEBHOOK_API_VERSION,
     EnrollmentGroup,
     IndividualEnrollment,
-    KeyPair,
     Webhook,
     fold,
 )
 from host_tools.emulator.errors import ServiceError
 from host_tools.emulator.host_names import is_host_name
+from host_tools.emulator.key_pair import KeyPair
 from host_tools.emulator.mqtt.peer import API_VERSION
 from host_tools.emulator.toml_table import TomlTable
 from host_tools.errors import CommandError

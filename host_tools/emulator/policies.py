@@ -8,8 +8,8 @@ Source: "Control access to IoT Hub with shared access signatures"; "Control acce
 from collections.abc import Callable, Container, Mapping, Sequence
 
 from host_tools.emulator.access import AccessDenied, Reason, Resource, Token, check, check_key
-from host_tools.emulator.dps.enrollment import KeyPair
 from host_tools.emulator.host_names import without_port
+from host_tools.emulator.key_pair import KeyPair
 from host_tools.emulator.store.database import Database
 from host_tools.emulator.store.policies import PolicyTable
 from host_tools.keys import encode_key

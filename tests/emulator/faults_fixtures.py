@@ -13,8 +13,9 @@ from pathlib import Path
 
 from host_tools.emulator.cloud import Cloud
 from host_tools.emulator.config import Config
-from host_tools.emulator.dps.enrollment import EnrollmentGroup, KeyPair
+from host_tools.emulator.dps.enrollment import EnrollmentGroup
 from host_tools.emulator.faults.rule import Rule
+from host_tools.emulator.key_pair import KeyPair
 from host_tools.emulator.mqtt.connect import Connack, Connect
 from host_tools.emulator.mqtt.framing import Framer
 from host_tools.emulator.mqtt.packets import Publish, parse

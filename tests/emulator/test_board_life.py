@@ -10,7 +10,8 @@ import trustme
 
 from host_tools.emulator.cloud import Cloud
 from host_tools.emulator.config import Config
-from host_tools.emulator.dps.enrollment import EnrollmentGroup, KeyPair
+from host_tools.emulator.dps.enrollment import EnrollmentGroup
+from host_tools.emulator.key_pair import KeyPair
 from host_tools.emulator.serve.listener import serve as serve_cloud
 from host_tools.keys import derive_device_key
 from keystead.record import FactoryRecord

@@ -8,9 +8,10 @@ import pytest
 
 from host_tools.emulator.cloud import Cloud
 from host_tools.emulator.config import Config
-from host_tools.emulator.dps.enrollment import EnrollmentGroup, KeyPair
+from host_tools.emulator.dps.enrollment import EnrollmentGroup
 from host_tools.emulator.faults.faults import Struck
 from host_tools.emulator.faults.scenario import load_scenario
+from host_tools.emulator.key_pair import KeyPair
 from host_tools.emulator.serve.listener import serve
 from tests.emulator.cloud_fixtures import HUB
 from tests.emulator.conftest import GROUP_KEY, MakeBoard, said, watch

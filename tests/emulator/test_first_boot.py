@@ -13,8 +13,9 @@ import pytest
 from host_tools.emulator.access import Reason
 from host_tools.emulator.cloud import Cloud
 from host_tools.emulator.config import Config
-from host_tools.emulator.dps.enrollment import EnrollmentGroup, IndividualEnrollment, KeyPair
+from host_tools.emulator.dps.enrollment import EnrollmentGroup, IndividualEnrollment
 from host_tools.emulator.events import Assigned, Event, Refused, Telemetry
+from host_tools.emulator.key_pair import KeyPair
 from host_tools.emulator.serve.listener import serve
 from host_tools.keys import derive_device_key, encode_key
 from host_tools.virtual_board.unix_board import UnixBoard

@@ -3,8 +3,8 @@
 import random
 
 from host_tools.emulator.access import AccessDenied
-from host_tools.emulator.dps.enrollment import KeyPair
 from host_tools.emulator.hub.hubs import Hubs
+from host_tools.emulator.key_pair import KeyPair
 from host_tools.emulator.mqtt.connect import NOT_AUTHORIZED, Connack, Connect
 from host_tools.emulator.mqtt.framing import Framer
 from host_tools.emulator.mqtt.packets import Disconnect, Puback, Publish, parse

@@ -11,7 +11,8 @@ from starlette.applications import Starlette
 
 from host_tools.emulator.cloud import Cloud
 from host_tools.emulator.config import Config
-from host_tools.emulator.dps.enrollment import EnrollmentGroup, IndividualEnrollment, KeyPair
+from host_tools.emulator.dps.enrollment import EnrollmentGroup, IndividualEnrollment
+from host_tools.emulator.key_pair import KeyPair
 from host_tools.emulator.portal.app import Portal
 from host_tools.emulator.portal.desk import Desk
 from host_tools.keys import encode_key

@@ -11,11 +11,11 @@ from typing import Any
 
 import httpx
 
-from host_tools.emulator.dps.enrollment import KeyPair
 from host_tools.emulator.events import Event
 from host_tools.emulator.faults.faults import Faults
 from host_tools.emulator.hub.hubs import Hubs
 from host_tools.emulator.hub.peer import HubPeer
+from host_tools.emulator.key_pair import KeyPair
 from host_tools.emulator.mqtt.connect import Connect
 from host_tools.emulator.mqtt.packets import Publish
 from host_tools.emulator.mqtt.peer import Message

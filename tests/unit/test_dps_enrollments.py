@@ -7,13 +7,9 @@ from dataclasses import replace
 import pytest
 
 from host_tools.emulator.config import Config
-from host_tools.emulator.dps.enrollment import (
-    EnrollmentGroup,
-    IndividualEnrollment,
-    KeyPair,
-    Webhook,
-)
+from host_tools.emulator.dps.enrollment import EnrollmentGroup, IndividualEnrollment, Webhook
 from host_tools.emulator.errors import ServiceError
+from host_tools.emulator.key_pair import KeyPair
 from host_tools.emulator.store import schema
 from host_tools.emulator.store.database import FILE
 from host_tools.keys import derive_device_key

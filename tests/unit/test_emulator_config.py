@@ -10,12 +10,8 @@ from host_tools.emulator import config_file
 from host_tools.emulator.config import HUB, Config, LinkedHub
 from host_tools.emulator.config_file import load
 from host_tools.emulator.dps.allocation import Latency
-from host_tools.emulator.dps.enrollment import (
-    EnrollmentGroup,
-    IndividualEnrollment,
-    KeyPair,
-    Webhook,
-)
+from host_tools.emulator.dps.enrollment import EnrollmentGroup, IndividualEnrollment, Webhook
+from host_tools.emulator.key_pair import KeyPair
 from host_tools.emulator.toml_table import TomlTable
 from host_tools.errors import CommandError
 from host_tools.keys import decode_key, encode_key

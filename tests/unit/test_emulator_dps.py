@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from host_tools.emulator.access import AccessDenied, Reason
-from host_tools.emulator.dps.enrollment import IndividualEnrollment, KeyPair
+from host_tools.emulator.dps.enrollment import IndividualEnrollment
 from host_tools.emulator.events import Assigned, Failed, Refused, Registering
+from host_tools.emulator.key_pair import KeyPair
 from host_tools.emulator.mqtt.packets import Publish
 from host_tools.emulator.mqtt.peer import Hangup
 from host_tools.keys import derive_device_key

@@ -7,14 +7,8 @@ import pytest
 
 from host_tools.emulator.access import AccessDenied, Reason, Token
 from host_tools.emulator.dps.admission import admit
-from host_tools.emulator.dps.enrollment import (
-    EnrollmentGroup,
-    IndividualEnrollment,
-    KeyPair,
-    Webhook,
-    fold,
-    generate_keys,
-)
+from host_tools.emulator.dps.enrollment import EnrollmentGroup, IndividualEnrollment, Webhook, fold
+from host_tools.emulator.key_pair import KeyPair, generate_keys
 from host_tools.keys import derive_device_key
 from keystead.sas import sas_token
 

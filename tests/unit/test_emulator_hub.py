@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from host_tools.emulator.access import AccessDenied, Reason
-from host_tools.emulator.dps.enrollment import KeyPair
 from host_tools.emulator.events import Telemetry
 from host_tools.emulator.hub import hubs
 from host_tools.emulator.hub.hubs import Hubs
+from host_tools.emulator.key_pair import KeyPair
 from host_tools.emulator.mqtt.connect import Connect, Will
 from host_tools.emulator.mqtt.packets import Publish
 from host_tools.emulator.mqtt.peer import Hangup

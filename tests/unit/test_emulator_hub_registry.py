@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 from emulator_hub_bench import DESIRED, HUB, KEYS, MESSAGES, OTHER, Bench
 
-from host_tools.emulator.dps.enrollment import KeyPair
 from host_tools.emulator.errors import ServiceError
 from host_tools.emulator.hub.device import Device, Presence
 from host_tools.emulator.hub.events import (
@@ -16,6 +15,7 @@ from host_tools.emulator.hub.events import (
     DeviceEnabled,
 )
 from host_tools.emulator.hub.messages import CloudMessage
+from host_tools.emulator.key_pair import KeyPair
 from host_tools.emulator.store import schema
 from host_tools.emulator.store.database import FILE
 from host_tools.emulator.store.devices import DeviceTable

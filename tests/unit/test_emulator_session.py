@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from host_tools.emulator.cloud import Cloud
 from host_tools.emulator.config import Config
-from host_tools.emulator.dps.enrollment import EnrollmentGroup, KeyPair
+from host_tools.emulator.dps.enrollment import EnrollmentGroup
 from host_tools.emulator.events import Connected, Disconnected, Dropped, Refused, Telemetry
+from host_tools.emulator.key_pair import KeyPair
 from host_tools.emulator.mqtt.connect import Connack, Connect, Will
 from host_tools.emulator.mqtt.framing import Framer
 from host_tools.emulator.mqtt.packets import (

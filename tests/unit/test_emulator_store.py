@@ -8,7 +8,8 @@ import pytest
 
 from host_tools.emulator.cloud import Cloud
 from host_tools.emulator.config import Config
-from host_tools.emulator.dps.enrollment import EnrollmentGroup, KeyPair
+from host_tools.emulator.dps.enrollment import EnrollmentGroup
+from host_tools.emulator.key_pair import KeyPair
 from host_tools.emulator.store.database import FILE, Database
 from host_tools.errors import CommandError
 

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from host_tools.emulator.dps.enrollment import KeyPair
 from host_tools.emulator.hub.device import Device, Presence
 from host_tools.emulator.hub.merge import merged, replacing, stamped
 from host_tools.emulator.hub.twin import Twin
 from host_tools.emulator.hub.twin_rules import LARGEST, LARGEST_TAGS, TwinError, size
+from host_tools.emulator.key_pair import KeyPair
 
 NOW = 1_700_000_000.0
 THEN = "2023-11-14T22:13:20.0000000Z"

@@ -11,7 +11,8 @@ import pytest
 
 from host_tools import open_files
 from host_tools.emulator.config import Config
-from host_tools.emulator.dps.enrollment import EnrollmentGroup, KeyPair
+from host_tools.emulator.dps.enrollment import EnrollmentGroup
+from host_tools.emulator.key_pair import KeyPair
 from host_tools.emulator.serve.certificates import Certificates
 from host_tools.emulator.serve.tls import TlsError, TlsServer
 from host_tools.errors import CommandError

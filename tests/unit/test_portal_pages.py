@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from host_tools.emulator.dps.enrollment import KeyPair
 from host_tools.emulator.errors import ServiceError
 from host_tools.emulator.events import Connected, Telemetry
 from host_tools.emulator.faults.rule import Rule
 from host_tools.emulator.hub.merge import merged
+from host_tools.emulator.key_pair import KeyPair
 from host_tools.emulator.portal.contents import PAGES
 from host_tools.emulator.portal.desk import Secret, count_of, part_of, url
 from host_tools.emulator.portal.forms import FormError

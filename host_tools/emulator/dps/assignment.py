@@ -14,11 +14,12 @@ from typing import Literal, Protocol
 from host_tools.emulator.access import Reason
 from host_tools.emulator.dps import bodies, etags
 from host_tools.emulator.dps.allocation import Network
-from host_tools.emulator.dps.enrollment import CUSTOM, Enrollment, KeyPair, fold
+from host_tools.emulator.dps.enrollment import CUSTOM, Enrollment, fold
 from host_tools.emulator.dps.json_fields import Json
 from host_tools.emulator.dps.webhook import FAILED, Allocation, Outcome
 from host_tools.emulator.errors import ServiceError
 from host_tools.emulator.events import Assigned, Event, Failed, Refused
+from host_tools.emulator.key_pair import KeyPair
 from host_tools.emulator.records import Registration
 from host_tools.emulator.store.database import Database, StoreError
 from host_tools.emulator.store.registrations import RegistrationTable

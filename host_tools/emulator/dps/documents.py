@@ -19,7 +19,6 @@ from host_tools.emulator.dps.enrollment import (
     Enrollment,
     EnrollmentGroup,
     IndividualEnrollment,
-    KeyPair,
     Webhook,
     fold,
 )
@@ -33,6 +32,7 @@ from host_tools.emulator.dps.json_fields import (
     text,
     texts,
 )
+from host_tools.emulator.key_pair import KeyPair
 from host_tools.errors import CommandError
 from host_tools.keys import decode_key, encode_key
 

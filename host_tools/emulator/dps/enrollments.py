@@ -14,13 +14,9 @@ from typing import TypeVar
 from host_tools.emulator.access import Token
 from host_tools.emulator.dps import documents, etags, rules
 from host_tools.emulator.dps.admission import admit
-from host_tools.emulator.dps.enrollment import (
-    Enrollment,
-    EnrollmentGroup,
-    IndividualEnrollment,
-    generate_keys,
-)
+from host_tools.emulator.dps.enrollment import Enrollment, EnrollmentGroup, IndividualEnrollment
 from host_tools.emulator.errors import ServiceError
+from host_tools.emulator.key_pair import generate_keys
 from host_tools.emulator.store.enrollments import EnrollmentTable
 
 Kind = TypeVar("Kind", bound=Enrollment)

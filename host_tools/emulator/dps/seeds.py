@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from host_tools.emulator.dps import documents, etags
-from host_tools.emulator.dps.enrollment import Enrollment, EnrollmentGroup, fold, generate_keys
+from host_tools.emulator.dps.enrollment import Enrollment, EnrollmentGroup, fold
+from host_tools.emulator.key_pair import generate_keys
 from host_tools.emulator.store.enrollments import EnrollmentTable
 
 

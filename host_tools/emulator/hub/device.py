@@ -8,8 +8,8 @@ Source: "Understand the identity registry in your IoT hub".
 import re
 from dataclasses import dataclass
 
-from host_tools.emulator.dps.enrollment import KeyPair
 from host_tools.emulator.errors import ServiceError
+from host_tools.emulator.key_pair import KeyPair
 from host_tools.keys import SIZES
 
 # the service also lists + and #, which no topic can hold, so no device could ever use them

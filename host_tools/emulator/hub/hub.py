@@ -9,7 +9,6 @@ and an event. Devices have no modules.
 from collections.abc import Callable
 from typing import Any
 
-from host_tools.emulator.dps.enrollment import KeyPair
 from host_tools.emulator.errors import ServiceError
 from host_tools.emulator.events import Event
 from host_tools.emulator.hub.connections import Connections
@@ -27,6 +26,7 @@ from host_tools.emulator.hub.queues import Queues
 from host_tools.emulator.hub.registry import NO_KEYS, Registry
 from host_tools.emulator.hub.twin import Twin
 from host_tools.emulator.hub.twins import Twins
+from host_tools.emulator.key_pair import KeyPair
 from host_tools.emulator.policies import OF_HUB, Policies
 from host_tools.emulator.store.database import Database
 from host_tools.emulator.store.telemetry import TelemetryTable

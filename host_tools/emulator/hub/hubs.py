@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from host_tools.emulator.access import AccessDenied, Reason, Resource, Token, check, check_key
-from host_tools.emulator.dps.enrollment import KeyPair
 from host_tools.emulator.errors import ServiceError
 from host_tools.emulator.events import Event
 from host_tools.emulator.host_names import without_port
 from host_tools.emulator.hub.device import Device
 from host_tools.emulator.hub.hub import Hub
 from host_tools.emulator.hub.peer import HubPeer, is_telemetry
+from host_tools.emulator.key_pair import KeyPair
 from host_tools.emulator.mqtt.connect import Connect
 from host_tools.emulator.mqtt.peer import API_VERSION
 from host_tools.emulator.policies import DEVICE_CONNECT

@@ -9,9 +9,9 @@ from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
 
-from host_tools.emulator.dps.enrollment import KeyPair
 from host_tools.emulator.errors import ServiceError
 from host_tools.emulator.hub.device import Device, check_device_id, check_keys
+from host_tools.emulator.key_pair import KeyPair
 from host_tools.emulator.store.database import Database
 from host_tools.emulator.store.devices import DeviceTable
 

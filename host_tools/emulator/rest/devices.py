@@ -10,11 +10,11 @@ from typing import Any
 
 from starlette.responses import Response
 
-from host_tools.emulator.dps.enrollment import KeyPair
 from host_tools.emulator.errors import ServiceError
 from host_tools.emulator.hub.device import Device
 from host_tools.emulator.hub.hub import Hub
 from host_tools.emulator.hub.timestamps import timestamp
+from host_tools.emulator.key_pair import KeyPair
 from host_tools.emulator.rest import bodies
 from host_tools.emulator.rest.bodies import INVALID
 from host_tools.emulator.rest.calls import Call, answer

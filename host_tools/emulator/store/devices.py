@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from host_tools.emulator.dps.enrollment import KeyPair
 from host_tools.emulator.hub.device import Device
+from host_tools.emulator.key_pair import KeyPair
 from host_tools.emulator.store.database import Database
 
 _COLUMNS = (

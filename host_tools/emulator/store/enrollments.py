@@ -8,8 +8,9 @@ import json
 from dataclasses import replace
 
 from host_tools.emulator.dps import documents
-from host_tools.emulator.dps.enrollment import Enrollment, KeyPair
+from host_tools.emulator.dps.enrollment import Enrollment
 from host_tools.emulator.dps.json_fields import Json
+from host_tools.emulator.key_pair import KeyPair
 from host_tools.emulator.store.database import Database
 
 _COLUMNS = "kind, name, primary_key, secondary_key, definition, etag, created, updated"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from host_tools.emulator.dps.enrollment import KeyPair, generate_keys
+from host_tools.emulator.key_pair import KeyPair, generate_keys
 from host_tools.emulator.store.database import Database
 
 

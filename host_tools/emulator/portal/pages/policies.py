@@ -10,10 +10,9 @@ from host_tools.emulator.dps.enrollment import (
     REPROVISIONING,
     WEBHOOK_API_VERSION,
     Enrollment,
-    KeyPair,
     Webhook,
-    generate_keys,
 )
+from host_tools.emulator.key_pair import KeyPair, generate_keys
 from host_tools.emulator.portal.desk import Desk, Facts, Secret
 from host_tools.emulator.portal.forms import Form, FormError
 from host_tools.errors import CommandError
