@@ -162,15 +162,15 @@ class Session:
             raise ProtocolError("it sent a second CONNECT")
         elif isinstance(packet, Subscribe):
             granted = [self._peer.subscribe(*asked) for asked in packet.filters]
-            self._out.append(Suback(packet.packet_id, tuple(granted)).encode())
+            self._say(Suback(packet.packet_id, tuple(granted)).encode())
             for message in self._peer.subscribed(now):
                 self._answer(message)
         elif isinstance(packet, Unsubscribe):
             for topic_filter in packet.filters:
                 self._peer.unsubscribe(topic_filter)
-            self._out.append(Unsuback(packet.packet_id).encode())
+            self._say(Unsuback(packet.packet_id).encode())
         elif isinstance(packet, Pingreq):
-            self._out.append(_PINGRESP)
+            self._say(_PINGRESP)
         elif isinstance(packet, Disconnect):
             self.close("it said goodbye", now, orderly=True)
         elif isinstance(packet, Puback):  # what is not acknowledged is not sent again
@@ -186,7 +186,7 @@ class Session:
         self._silence = allowed if connect.keep_alive else float("inf")
         self._framer.limit = peer.largest
         peer.push, peer.drop = self._push, self.close
-        self._out.append(Connack(ACCEPTED, peer.session_present).encode())
+        self._say(Connack(ACCEPTED, peer.session_present).encode())
         for message in peer.connected(now):
             self._answer(message)
 
@@ -211,7 +211,7 @@ class Session:
             heapq.heappush(self._held, (self._tick + answer.delay, self._holds, answer))
             return
         packet_id = self._next_packet_id(answer.token) if answer.qos else 0
-        self._out.append(Publish(answer.topic, answer.payload, answer.qos, packet_id).encode())
+        self._say(Publish(answer.topic, answer.payload, answer.qos, packet_id).encode())
 
     # one that is still under way is passed over (MQTT-2.3.1-2)
     def _next_packet_id(self, token: Hashable) -> int:
@@ -221,6 +221,13 @@ class Session:
         if token is not None:
             self._unacknowledged[self._packet_id] = token
         return self._packet_id
+
+    # everything but PUBACK is a TLS record of its own: a client that reads one packet whenever
+    # its socket has something (aiomqtt) would not see the second until a third one comes
+    def _say(self, packet: bytes) -> None:
+        self._flush()
+        self._out.append(packet)
+        self._flush()
 
     def _flush(self) -> None:
         if not self._out:
