@@ -9,7 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
-from host_tools import open_files
+from host_tools import garbage, open_files
 from host_tools.emulator.cloud import Cloud
 from host_tools.emulator.config import HUB, Config
 from host_tools.emulator.dps.enrollment import EnrollmentGroup, KeyPair
@@ -52,4 +52,5 @@ async def _run(folder: Path) -> None:
 
 if __name__ == "__main__":
     open_files.allow(MOST)
+    garbage.search_rarely()
     asyncio.run(_run(Path(sys.argv[1])))

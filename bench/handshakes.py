@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import cast
 
-from host_tools import open_files
+from host_tools import garbage, open_files
 from host_tools.emulator.mqtt.connect import Connect
 from host_tools.emulator.mqtt.packets import Publish
 from host_tools.emulator.serve.certificates import Certificates
@@ -24,6 +24,7 @@ from host_tools.fleet.conversation import NEVER, Conversation
 from host_tools.fleet.line import Line
 from host_tools.fleet.place import Place
 from host_tools.fleet.plan import Plan
+from host_tools.fleet.turns import Turns
 
 _MOST = 5000  # connections at the same time
 _BACKLOG = 1024  # as the emulator's
@@ -75,7 +76,7 @@ class Alone:
 
     async def boot(self) -> float:
         """Let all come; return the seconds it took."""
-        begun = time.monotonic()
+        begun, self._turns = time.monotonic(), Turns(asyncio.get_running_loop().call_soon)
         async with asyncio.TaskGroup() as tasks:
             for _ in range(self._count):
                 tasks.create_task(self._twice())
@@ -88,7 +89,7 @@ class Alone:
 
     async def _shake(self, host: str) -> tuple[Line, Silence]:
         silence = Silence(host)
-        line = Line(silence, self._context)
+        line = Line(silence, self._context, self._turns)
         await line.open(self._place)
         return line, silence
 
@@ -136,4 +137,5 @@ async def _serve(folder: Path) -> None:
 
 if __name__ == "__main__":
     open_files.allow(_MOST)
+    garbage.search_rarely()
     asyncio.run(_serve(Path(sys.argv[1])))

@@ -19,7 +19,7 @@ from bench.figures import Bar, Figure, Row, Unmeasured, digits
 from bench.handshakes import Alone
 from bench.servers import HOST, MOSQUITTO, Server
 from bench.workshop import Workshop
-from host_tools import open_files
+from host_tools import garbage, open_files
 from host_tools.errors import CommandError
 from host_tools.fleet import tls
 from host_tools.fleet.fleet import Fleet, Pace
@@ -59,6 +59,7 @@ def rows(workshop: Workshop) -> list[Row]:
     if sys.platform != "linux":
         raise Unmeasured("CPU and memory of another process are read as Linux gives them")
     open_files.allow(max(_SIZES))
+    garbage.search_rarely()
     served, own = list(placements().values())[-1]
     folder = workshop.folder / "scale"
     with on_core(own):

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from host_tools import open_files, signals
+from host_tools import garbage, open_files, signals
 from host_tools.emulator.config_file import load
 from host_tools.fleet import plan as plans
 from host_tools.fleet import report, tls
@@ -133,6 +133,7 @@ def run(args: argparse.Namespace) -> int:
     context = tls.trusting(args.ca or args.config.parent / "ca.pem")
     place = resolved(args.cloud, "--cloud")
     open_files.allow(args.devices)
+    garbage.search_rarely()
     fleet = Fleet(
         plan,
         plans.members(group, args.devices, args.prefix, args.first),

@@ -1,20 +1,24 @@
-"""The cloud on the bench: DPS and IoT Hub on one TLS listener.
+"""The cloud on the bench: DPS and IoT Hub for devices and for programs, and a page to look at it.
 
-One noun per file. Bytes in, bytes out: `listener` is the only file with sockets, time and chance
-are arguments everywhere else. Start at `cloud`, which puts the parts together.
+A folder is a role, a file one noun. Text and bytes in, text and bytes out; time and chance are
+arguments. Only serve, rest and portal know asyncio and sockets; nothing else imports them but
+`cloud`, which puts the parts together: start there.
 
-    framing, fields, connect, subscribe, packets
-                         MQTT 3.1.1: a stream of bytes to packets and back, for either end
-    session              one MQTT connection: who is it for, PUBACK before reply, keep-alive
-    access, enrollment   SAS tokens checked; who may register, and with which keys
-    dps, hub             the two services, fed with CONNECTs
-    peer, *_peer, twin   one device at a service; what its hub knows of it
-    operations, dps_bodies
-                         registrations under way, and the JSON that DPS answers with
-    store, records       what survives a restart
-    certificates         the private CA, and the names that devices dial
-    config, config_file, toml_table
+    mqtt, amqp           the protocols, from bytes to meaning and back, without a socket
+    dps, hub             the two services: what they know, and whom they answer what
+    store                what survives a restart: SQLite, a table each
+    faults               what goes wrong on demand: rules, scenarios, and where they strike
+    trace                what passed on each connection, in words without a secret
+    serve                ports, TLS, certificates, and the pace of connections
+    rest                 the services' REST APIs, and our own control interface
+    portal               the cloud as pages
+
+    access, policies, key_pair, etags, host_names, strict_json, timestamps, records, errors
+                         what both services have in common
+    events, report, outlet, styles
+                         what comes out, for people and for scripts
+    config, config_file, config_enrollments, toml_table
                          what goes in
-    events, report       what comes out
-    tls, listener        TLS of one connection without a socket; the sockets
+    clock, names         the time and the addresses that boards ask for (NTP, DNS)
+    whole_file           files that are written whole or not at all
 """

@@ -44,7 +44,6 @@ time is left as REST or the portal made it, or deleted. One that is no longer wr
 """
 
 import re
-import tomllib
 from pathlib import Path
 
 from host_tools.emulator.config import REFUSE_AT, Config, LinkedHub
@@ -52,7 +51,6 @@ from host_tools.emulator.config_enrollments import HOST_RULE, groups, individual
 from host_tools.emulator.dps.allocation import Latency
 from host_tools.emulator.host_names import is_host_name
 from host_tools.emulator.toml_table import TomlTable
-from host_tools.errors import CommandError
 
 _ID_SCOPE = re.compile(r"[0-9A-Za-z-]{1,64}")
 _ID_SCOPE_RULE = "letters, digits and dashes, at most 64"
@@ -64,14 +62,7 @@ _PATTERN_RULE = "a registration ID with * and ? for what varies"
 
 def load(path: Path) -> Config:
     """Return the config in a file; raise CommandError."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")  # Windows' editors put a BOM before it
-        document = tomllib.loads(text)
-    except OSError as error:
-        raise CommandError(f"can not read {path}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:  # also of a number with 5 000 digits
-        raise CommandError(f"{path} is not TOML: {error}") from None
-    return parse(TomlTable(str(path), text, "", document))
+    return parse(TomlTable.load(path))
 
 
 def parse(file: TomlTable) -> Config:

@@ -6,11 +6,11 @@ Owns the words. An event holds no key and no token, so none can leak from here.
 import json
 from binascii import b2a_base64
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
 from host_tools.emulator.access import Reason
+from host_tools.emulator.timestamps import logged
 
 _LONGEST = 160  # characters of foreign text in a line
 
@@ -37,8 +37,7 @@ class Event:
 
     def json(self) -> str:
         """Return one line for a script."""
-        time = datetime.fromtimestamp(self.time, UTC).isoformat(timespec="milliseconds")
-        return json.dumps({"event": self.NAME, "time": time, **self.fields()})
+        return json.dumps({"event": self.NAME, "time": logged(self.time), **self.fields()})
 
 
 @dataclass(frozen=True, slots=True)

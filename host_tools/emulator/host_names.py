@@ -1,10 +1,12 @@
 """Host names: what may stand where a hub or this machine is named.
 
-Owns the rule, label by label, and the name by which a listening host is dialled.
+Owns the rule, label by label, when two are the same, and the name by which a listening host is
+dialled.
 """
 
 import platform
 import re
+from collections.abc import Container
 
 _LABEL = "[0-9A-Za-z](?:[0-9A-Za-z-]{0,61}[0-9A-Za-z])?"
 _NAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*")
@@ -26,6 +28,19 @@ def without_port(text: str) -> str:
     if not match or int(match[2] or 0) > 65535:
         return ""
     return match[1].lower()
+
+
+class HostNames(Container[str]):
+    """The names that one service goes by; case and a port behind them are of no account."""
+
+    def __init__(self, *names: str) -> None:
+        """names: of which "" is none."""
+        self._names = {name.lower() for name in names} - {""}
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and not self._names.isdisjoint(
+            (name.lower(), without_port(name))
+        )
 
 
 def dialable(host: str) -> str:

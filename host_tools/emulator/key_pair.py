@@ -32,6 +32,9 @@ class KeyPair:
         return KeyPair(*(derive_device_key(key, registration_id) for key in self))
 
 
+NO_KEYS = KeyPair()
+
+
 def generate_keys(
     random: Callable[[int], bytes] = secrets.token_bytes, size: int = KEY_SIZE
 ) -> KeyPair:

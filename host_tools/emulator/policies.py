@@ -5,10 +5,10 @@ Owns their names, their rights and the check of a service's token. Doesn't own t
 Source: "Control access to IoT Hub with shared access signatures"; "Control access to DPS".
 """
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from host_tools.emulator.access import AccessDenied, Reason, Resource, Token, check, check_key
-from host_tools.emulator.host_names import without_port
+from host_tools.emulator.host_names import HostNames
 from host_tools.emulator.key_pair import KeyPair
 from host_tools.emulator.store.database import Database
 from host_tools.emulator.store.policies import PolicyTable
@@ -55,17 +55,16 @@ class Policies:
     def check(
         self,
         token: Token,
-        hosts: Container[str],
+        hosts: HostNames,
         right: str,
         now: float,
         path: Sequence[str] = (),
     ) -> None:
         """Raise AccessDenied unless token is for one of hosts and its policy has right.
 
-        hosts: in lower case; a port behind the name in the token is of no account. path: of the
-        resource below the host, where a token may be for less than the whole service.
+        path: of the resource below the host, where a token may be for less than the whole service.
         """
-        check(token, Resource(_WithoutPort(hosts), path), now, (token.policy,))
+        check(token, Resource(hosts, path), now, (token.policy,))
         keys = self._keys.get(token.policy)
         if keys is None:
             raise AccessDenied(Reason.UNKNOWN_POLICY)
@@ -91,13 +90,3 @@ class Policies:
         name = policy or next(iter(self._rights))
         key = encode_key(self._keys[name].primary)
         return f"HostName={host};SharedAccessKeyName={name};SharedAccessKey={key}"
-
-
-class _WithoutPort:
-    """Host names, each also with any port behind it."""
-
-    def __init__(self, hosts: Container[str]) -> None:
-        self._hosts = hosts
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and (name in self._hosts or without_port(name) in self._hosts)

@@ -5,7 +5,9 @@ might be secret. Doesn't own which keys there are.
 """
 
 import re
+import tomllib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 from host_tools.errors import CommandError
@@ -33,6 +35,24 @@ class TomlTable:
         self._content = dict(content)
         self._number = number
         self._begin = begin
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Return the outermost table of a file; raise CommandError."""
+        try:
+            text = path.read_text(encoding="utf-8-sig")  # Windows' editors put a BOM before it
+            content = tomllib.loads(text)
+        except OSError as error:
+            raise CommandError(f"can not read {path}: {error.strerror}") from None
+        except (ValueError, RecursionError) as error:  # also of a number with 5 000 digits
+            why = " ".join(str(error).split())
+            raise CommandError(f"{path} is not TOML: {why}") from None
+        return cls(str(path), text, "", content)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Return the keys that nobody asked for yet."""
+        return tuple(self._content)
 
     def table(self, name: str) -> Self:
         """Return the table [name], an empty one if there is none."""

@@ -18,6 +18,7 @@ from host_tools.fleet.place import Place
 from host_tools.fleet.plan import Member, Plan
 from host_tools.fleet.results import Outcome, Spell, Summary
 from host_tools.fleet.stay import Stay
+from host_tools.fleet.turns import Turns
 from host_tools.fleet.visit import Visit
 from keystead.failure import Failure
 
@@ -66,6 +67,7 @@ class Fleet:
     async def boot(self) -> float:
         """Bring every device to its hub, or note why not; return the seconds it took."""
         self._began = time.monotonic()
+        self._turns = Turns(asyncio.get_running_loop().call_soon)
         async with asyncio.TaskGroup() as tasks:
             for number, outcome in enumerate(self.outcomes):
                 delay = number / self._pace.ramp if self._pace.ramp else 0.0
@@ -139,7 +141,7 @@ class Fleet:
         self._there.append((outcome, line, stay))
 
     async def _open(self, conversation: Conversation) -> Line:
-        line = Line(conversation, self._context)
+        line = Line(conversation, self._context, self._turns)
         async with self._gate:
             await line.open(self._place)
         return line

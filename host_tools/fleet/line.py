@@ -13,6 +13,7 @@ from typing import cast
 from host_tools.fleet.conversation import NEVER, Conversation
 from host_tools.fleet.place import Place, unreachable
 from host_tools.fleet.tls import TlsClient
+from host_tools.fleet.turns import Turns
 from keystead.failure import Failure
 
 _ROOM = 64 * 1024
@@ -24,10 +25,13 @@ _room = memoryview(bytearray(_ROOM))
 class Line(asyncio.BufferedProtocol):
     """One connection of one device; fails once, and then for good."""
 
-    def __init__(self, conversation: Conversation, context: ssl.SSLContext) -> None:
+    def __init__(self, conversation: Conversation, context: ssl.SSLContext, turns: Turns) -> None:
+        """turns: the hand-shakes of all lines of this loop."""
         self.failure: Failure | None = None
         self._conversation = conversation
         self._tls = TlsClient(context, conversation.host)
+        self._turns = turns
+        self._shakes = False  # its turn will come
         self._transport: asyncio.Transport | None = None
         self._condition: Callable[[], bool] = self.is_open
         self._waiter: asyncio.Future[None] | None = None
@@ -80,8 +84,8 @@ class Line(asyncio.BufferedProtocol):
         if self.failure:
             self._transport.abort()
             return
-        self._transport.write(self._tls.begin())
         self._set_alarm()
+        self._turns.begin(self._begin)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Say where to read to."""
@@ -91,9 +95,27 @@ class Line(asyncio.BufferedProtocol):
         """Carry bytes in, and what is answered out."""
         if self.failure or self._conversation.over:
             return
+        if self._tls.established:
+            self._carry(_room[:nbytes])
+            return
+        self._tls.hold(_room[:nbytes])
+        if not self._shakes:
+            self._shakes = True
+            self._turns.go_on(self._shake)
+
+    def _begin(self) -> None:
+        if self._transport and not self.failure:
+            self._transport.write(self._tls.begin())
+
+    def _shake(self) -> None:
+        if self._shakes and not self.failure:
+            self._shakes = False
+            self._carry(b"")
+
+    def _carry(self, data: bytes | memoryview) -> None:
         stood = self._tls.established
         try:
-            plain = self._tls.receive(_room[:nbytes])
+            plain = self._tls.receive(data)
             if not stood and self._tls.established:
                 self._say(self._conversation.begin(time.time(), time.monotonic()))
             if plain:
@@ -109,10 +131,14 @@ class Line(asyncio.BufferedProtocol):
 
     def eof_received(self) -> None:
         """Note that the server sends nothing more; the transport then closes itself."""
+        if self._shakes:  # its last word may say why
+            self._shake()
         self._fail(Failure("connection-lost", "the server closed it"))
 
     def connection_lost(self, error: Exception | None) -> None:
         """Note that the connection is gone."""
+        if self._shakes:
+            self._shake()
         why = getattr(error, "strerror", None) or "it broke"
         during = "" if self._tls.established else " in the TLS hand-shake"
         self._fail(Failure("connection-lost", why + during))

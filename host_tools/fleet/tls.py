@@ -52,9 +52,13 @@ class TlsClient:
             self._tls.do_handshake()
         return self.take()
 
-    def receive(self, data: bytes | memoryview) -> bytes:
-        """Take bytes from the network; return what they mean. Raises Failure."""
+    def hold(self, data: bytes | memoryview) -> None:
+        """Take bytes from the network, and look at them later."""
         self._incoming.write(data)
+
+    def receive(self, data: bytes | memoryview = b"") -> bytes:
+        """Take bytes from the network; return what they mean. Raises Failure."""
+        self.hold(data)
         try:
             if not self.established:
                 self._tls.do_handshake()

@@ -25,6 +25,7 @@ from tests.emulator.cloud_fixtures import HUB, LIMIT
 
 GROUP_KEY = bytes(range(64))
 SCOPE = "0ne00002193"
+NAME = "dev-1"  # of the device that modules of tests share
 CONFIG = f"""
 [dps]
 id_scope = "{SCOPE}"

@@ -5,7 +5,6 @@ has been connected since the first test, must still get its message acknowledged
 """
 
 import random
-from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
@@ -24,26 +23,11 @@ from host_tools.emulator.mqtt.packets import (
     Unsuback,
 )
 from host_tools.emulator.mqtt.subscribe import Suback, Subscribe, Unsubscribe
-from tests.emulator.mqtt_fixtures import Bench, Neighbour, neighbour
-from tests.emulator.mqtt_fixtures import bench as running
+from tests.emulator.mqtt_fixtures import NAME, Bench
 
-NAME = "dev-1"
 EVENTS = f"devices/{NAME}/messages/events/"
 TWIN = "$iothub/twin/res/#"
 HEAD = text("MQTT") + b"\x04"
-
-
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    with running(tmp_path_factory.mktemp("bench")) as bench:
-        bench.provision(NAME)
-        yield bench
-
-
-@pytest.fixture(scope="module")
-def other(bench: Bench) -> Iterator[Neighbour]:
-    with neighbour(bench) as other:
-        yield other
 
 
 def connect(flags: int, rest: bytes, head: bytes = HEAD) -> bytes:

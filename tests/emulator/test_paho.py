@@ -11,25 +11,10 @@ import pytest
 
 from keystead import dps, hub
 from tests.emulator.cloud_fixtures import HUB, LIMIT
-from tests.emulator.mqtt_fixtures import Bench, Neighbour, neighbour
-from tests.emulator.mqtt_fixtures import bench as running
+from tests.emulator.mqtt_fixtures import NAME, Bench
 
-NAME = "dev-1"
 EVENTS = hub.telemetry_topic(NAME)
 TWIN = "$iothub/twin/res/#"
-
-
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    with running(tmp_path_factory.mktemp("bench")) as bench:
-        bench.provision(NAME)
-        yield bench
-
-
-@pytest.fixture(scope="module")
-def other(bench: Bench) -> Iterator[Neighbour]:
-    with neighbour(bench) as other:
-        yield other
 
 
 class Device:

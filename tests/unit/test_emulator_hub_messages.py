@@ -5,7 +5,7 @@ from urllib.parse import unquote
 
 import pytest
 from emulator_hub_bench import HUB, KEYS, MESSAGES, NOW, Bench
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from host_tools.emulator.errors import ServiceError
@@ -430,6 +430,7 @@ OPERATIONS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(OPERATIONS)
 def test_in_any_history_messages_come_in_order_and_none_is_lost(tmp_path_factory, operations):
     bench = Bench(tmp_path_factory.mktemp("hub"))

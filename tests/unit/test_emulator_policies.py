@@ -5,6 +5,7 @@ import os
 import pytest
 
 from host_tools.emulator.access import AccessDenied, Reason, Token
+from host_tools.emulator.host_names import HostNames
 from host_tools.emulator.policies import (
     DEVICE_CONNECT,
     ENROLLMENT_READ,
@@ -22,7 +23,7 @@ from keystead.sas import sas_token
 
 NOW = 1_700_000_000.0
 HOST = "test-docs-hub.azure-devices.net"
-HOSTS = {HOST, "localhost"}
+HOSTS = HostNames(HOST, "localhost")
 RIGHTS = [REGISTRY_READ, REGISTRY_WRITE, SERVICE_CONNECT, DEVICE_CONNECT]
 
 

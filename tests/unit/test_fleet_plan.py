@@ -113,6 +113,17 @@ def test_a_limit_that_is_too_low_is_told_with_the_number_that_is_needed():
     assert soft == "200"
 
 
+def test_a_server_takes_all_that_it_may_have():
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (100, 400))\n"
+        "from host_tools import open_files; open_files.allow_all()\n"
+        "print(resource.getrlimit(resource.RLIMIT_NOFILE))"
+    )
+    words = [sys.executable, "-c", code]
+    result = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert result.stdout == "(400, 400)\n"
+
+
 def test_a_limit_that_is_high_enough_is_left_alone():
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     open_files.allow(1)

@@ -180,6 +180,23 @@ async def test_a_method_is_answered_by_the_device() -> None:
         )
 
 
+HALF = b'{"a": "\\ud800"}'  # of a surrogate pair: JSON, and has no UTF-8
+
+
+@awaited
+async def test_half_a_surrogate_pair_comes_through_as_it_was_written() -> None:
+    with bench() as it:
+        device = it.connected(await it.create(), METHODS)
+        device.publish("$iothub/twin/PATCH/properties/reported/?$rid=1", HALF)
+        twin = (await it.ask("GET", "/twins/pump-7")).json()
+        assert twin["properties"]["reported"]["a"] == "\ud800"
+        found, _ = await find(it, "SELECT * FROM devices")
+        assert found == [twin]
+        call, rid = await called(it, device, {"methodName": "reboot"})
+        device.publish(f"$iothub/methods/res/200/?$rid={rid}", HALF)
+        assert (await call).json()["payload"] == json.loads(HALF)
+
+
 # as the service does: an error within an error, as text
 def nested(answer, status: int, name: str, code: int) -> str:
     assert answer.status_code == status, answer.text

@@ -13,7 +13,7 @@ from host_tools.emulator.amqp.ends import Parcel
 from host_tools.emulator.amqp.message import Message, Properties
 from host_tools.emulator.amqp.values import Symbol, Timestamp
 from host_tools.emulator.hub.messages import Feedback
-from host_tools.emulator.hub.timestamps import timestamp
+from host_tools.emulator.timestamps import timestamp
 
 ADDRESS = "messages/servicebound/feedback"
 # attached by SDKs that also ask for these; nothing ever comes, as there are no uploads here

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from host_tools.emulator.access import AccessDenied, Reason, Token
 from host_tools.emulator.amqp.door import Principal
 from host_tools.emulator.events import Dropped, Event, Refused
-from host_tools.emulator.host_names import without_port
+from host_tools.emulator.host_names import HostNames, without_port
 from host_tools.emulator.hub.hub import Hub
 from host_tools.emulator.hub.hubs import Hubs
 from host_tools.emulator.hub.messages import CloudMessage, Feedback
@@ -33,7 +33,7 @@ class HubDoor:
             parsed = Token.parse(token)
             policy = parsed.policy
             hub = self._hub(name, parsed)
-            hub.policies.check(parsed, {hub.name.lower(), name} - {""}, SERVICE_CONNECT, now)
+            hub.policies.check(parsed, HostNames(hub.name, name), SERVICE_CONNECT, now)
         except AccessDenied as denied:
             who = f"policy {policy}" if policy else "a service client"
             service = hub.name if hub else "IoT Hub"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from host_tools.emulator.access import Reason
-from host_tools.emulator.dps import bodies, etags
+from host_tools.emulator.dps import bodies
 from host_tools.emulator.dps.allocation import Network
 from host_tools.emulator.dps.enrollment import CUSTOM, Enrollment, fold
 from host_tools.emulator.dps.json_fields import Json
@@ -139,7 +139,7 @@ class Assigner:
             earlier.hub if earlier else "",
             enrollment.group,
             earlier.substatus if earlier else "",
-            etags.new(self.random),
+            bodies.new_etag(self.random),
             earlier.created if earlier else now,
             now,
         )

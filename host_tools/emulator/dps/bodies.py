@@ -6,10 +6,12 @@ Source: "Device registration" in the DPS REST API.
 
 import binascii
 import json
-from datetime import UTC, datetime
+import uuid
+from collections.abc import Callable
 from typing import Any
 
 from host_tools.emulator.records import Registration
+from host_tools.emulator.timestamps import timestamp
 
 INITIAL, MIGRATED, RESET = "initialAssignment", "deviceDataMigrated", "deviceDataReset"
 # the hub knew the device already; clients of an older version never hear of it
@@ -83,10 +85,14 @@ def error(code: int, message: str, tracking_id: str, now: float) -> bytes:
     )
 
 
-# 2022-08-31T22:02:50.5163352Z
-def timestamp(seconds: float) -> str:
-    """Return a time (seconds since 1970) with the service's seven digits behind the point."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "0Z"
+def guid(random: Callable[[int], bytes]) -> str:
+    """Return a random GUID."""
+    return str(uuid.UUID(bytes=random(16), version=4))
+
+
+def new_etag(random: Callable[[int], bytes]) -> str:
+    """Return a new entity tag."""
+    return etag(guid(random))
 
 
 # Base64 of a GUID in quotes

@@ -9,7 +9,6 @@ of the service recorded in the tests of azure-iot-deviceprovisioning.
 from collections.abc import Callable
 from typing import Any
 
-from host_tools.emulator.dps.bodies import timestamp
 from host_tools.emulator.dps.enrollment import (
     ALLOCATIONS,
     CUSTOM,
@@ -33,6 +32,7 @@ from host_tools.emulator.dps.json_fields import (
     texts,
 )
 from host_tools.emulator.key_pair import KeyPair
+from host_tools.emulator.timestamps import timestamp
 from host_tools.errors import CommandError
 from host_tools.keys import decode_key, encode_key
 

@@ -1,49 +1,23 @@
 """Enrollment: who may register at DPS, with which keys, and the terms they get.
 
-Owns the two kinds of enrollment and their keys. Doesn't own which of them a token belongs to
-(admission.py), how they got here (config.py, documents.py) nor where they are kept
-(enrollments.py).
+Owns the two kinds of enrollment and the keys that a device of each signs with. Doesn't own which
+of them a token belongs to (admission.py), how they got here (config.py, documents.py) nor where
+they are kept (enrollments.py).
 Sources: "Symmetric key attestation"; "DPS terminology"; the DPS REST API's field names, in our
 spelling.
 """
 
-import secrets
-from collections.abc import Callable, Iterator
 from dataclasses import InitVar, dataclass, field
 from typing import Any
 
-from host_tools.keys import derive_device_key
+from host_tools.emulator.key_pair import NO_KEYS
+from host_tools.emulator.key_pair import KeyPair as KeyPair
 
-KEY_SIZE = 64  # bytes of a generated key, as the portal makes them
 HASHED, GEO_LATENCY, STATIC, CUSTOM = "hashed", "geoLatency", "static", "custom"
 ALLOCATIONS = (HASHED, GEO_LATENCY, STATIC, CUSTOM)
 # (updateHubAssignment, migrateDeviceData)
 REPROVISIONING = {"migrate": (True, True), "reset": (True, False), "never": (False, False)}
 WEBHOOK_API_VERSION = "2021-10-01"
-
-
-@dataclass(frozen=True)
-class KeyPair:
-    """A primary and a secondary key, both valid; b"" is one that is still to be generated."""
-
-    primary: bytes = field(default=b"", repr=False)
-    secondary: bytes = field(default=b"", repr=False)
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter((self.primary, self.secondary))
-
-    def completed(self, spare: "KeyPair") -> "KeyPair":
-        """Return this pair, with spare's key where there is none."""
-        return KeyPair(self.primary or spare.primary, self.secondary or spare.secondary)
-
-    def derived_for(self, registration_id: str) -> "KeyPair":
-        """Return the device keys of one member of the group whose keys these are."""
-        return KeyPair(*(derive_device_key(key, registration_id) for key in self))
-
-
-def generate_keys(random: Callable[[int], bytes] = secrets.token_bytes) -> KeyPair:
-    """Return two new keys."""
-    return KeyPair(random(KEY_SIZE), random(KEY_SIZE))
 
 
 @dataclass(frozen=True)
@@ -83,7 +57,7 @@ class EnrollmentGroup(Terms):
 
     name: str
     hub: InitVar[str] = ""
-    keys: KeyPair = KeyPair()
+    keys: KeyPair = NO_KEYS
     enabled: bool = True
 
     kind = "group"
@@ -116,7 +90,7 @@ class IndividualEnrollment(Terms):
 
     registration_id: str
     hub: InitVar[str] = ""
-    keys: KeyPair = KeyPair()
+    keys: KeyPair = NO_KEYS
     device_id: str = ""  # "" for the registration ID
     enabled: bool = True
 

@@ -11,8 +11,9 @@ from collections.abc import Callable, Container
 from dataclasses import replace
 from typing import TypeVar
 
+from host_tools.emulator import etags
 from host_tools.emulator.access import Token
-from host_tools.emulator.dps import documents, etags, rules
+from host_tools.emulator.dps import bodies, documents, rules
 from host_tools.emulator.dps.admission import admit
 from host_tools.emulator.dps.enrollment import Enrollment, EnrollmentGroup, IndividualEnrollment
 from host_tools.emulator.errors import ServiceError
@@ -88,7 +89,7 @@ class Enrollments:
         kept = replace(
             one,
             keys=keys.completed(generate_keys(self._random)),
-            etag=etags.new(self._random),
+            etag=bodies.new_etag(self._random),
             created=before.created if before else now,
             updated=now,
         )

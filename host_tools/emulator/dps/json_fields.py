@@ -1,14 +1,13 @@
 """JSON that others sent to DPS: read, and taken apart field by field.
 
-Owns what is taken for JSON at all, and the complaint, a ServiceError that names the field and
-never shows a value that might be secret. Doesn't own which fields there are.
+Owns the complaint, a ServiceError that names the field and never shows a value that might be
+secret. Doesn't own what is taken for JSON (strict_json.py) nor which fields there are.
 """
 
-import json
-import math
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
+from host_tools.emulator import strict_json
 from host_tools.emulator.errors import ServiceError
 
 Json = dict[str, Any]
@@ -20,12 +19,8 @@ _DEEPEST = 64  # levels of objects and arrays
 def parse(body: bytes) -> Any:
     """Return the value in a body, {} for an empty or blank one; raise ServiceError."""
     try:
-        value = (
-            json.loads(body, parse_constant=_refuse, parse_float=_number) if body.strip() else {}
-        )
-        if b"\\u" in body:  # half a pair of surrogates can be written, but not stored or sent on
-            json.dumps(value, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):
+        value = strict_json.parse(body) if body.strip() else {}
+    except ValueError:
         raise mistake("The request's body is malformed.") from None
     check_depth(value)
     return value
@@ -97,14 +92,3 @@ def choice(owner: Json, name: str, choices: Sequence[str], default: str) -> str:
 def mistake(why: str) -> ServiceError:
     """Return what the service answers to a body that it can not take."""
     return ServiceError(INVALID, why)
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
-
-
-def _number(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError("a number is too large")
-    return value

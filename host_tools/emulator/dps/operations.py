@@ -4,11 +4,11 @@ Owns their IDs, how often each still answers "assigning", and when one is forgot
 memory only: a device that asks for an operation that is gone starts again with "register".
 """
 
-import uuid
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from host_tools.emulator.dps.bodies import guid
 from host_tools.emulator.dps.enrollment import fold
 from host_tools.emulator.dps.webhook import Outcome
 from host_tools.emulator.records import Registration
@@ -75,8 +75,3 @@ class Operations:
             del self._operations[oldest.operation_id]
             if self.is_latest(oldest):
                 del self._latest[fold(oldest.registration_id)]
-
-
-def guid(random: Callable[[int], bytes]) -> str:
-    """Return a random GUID."""
-    return str(uuid.UUID(bytes=random(16), version=4))

@@ -15,7 +15,7 @@ from host_tools.emulator.dps import bodies, json_fields, webhook
 from host_tools.emulator.dps.assignment import SERVICE, Assigner
 from host_tools.emulator.dps.enrollment import CUSTOM, Enrollment, fold
 from host_tools.emulator.dps.enrollments import Enrollments
-from host_tools.emulator.dps.operations import Operation, Operations, guid
+from host_tools.emulator.dps.operations import Operation, Operations
 from host_tools.emulator.dps.throttle import Throttle
 from host_tools.emulator.errors import ServiceError
 from host_tools.emulator.events import Event, Failed, Refused, Registering
@@ -110,7 +110,7 @@ class Registrar:
 
     def refuse(self, error: ServiceError, now: float) -> Answer:
         """Return an error as an answer."""
-        body = bodies.error(error.code, str(error), guid(self._assigner.random), now)
+        body = bodies.error(error.code, str(error), bodies.guid(self._assigner.random), now)
         wait = error.retry_after
         if wait is None and (error.status == 429 or error.status >= 500):
             wait = self._retry_after

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from host_tools.emulator.dps import documents, etags
+from host_tools.emulator.dps import bodies, documents
 from host_tools.emulator.dps.enrollment import Enrollment, EnrollmentGroup, fold
 from host_tools.emulator.key_pair import generate_keys
 from host_tools.emulator.store.enrollments import EnrollmentTable
@@ -48,7 +48,7 @@ def _sow(
     if not all(keys):
         keys = keys.completed(generate_keys(random))
     created = kept.created if kept else now
-    seed = replace(one, keys=keys, etag=etags.new(random), created=created, updated=now)
+    seed = replace(one, keys=keys, etag=bodies.new_etag(random), created=created, updated=now)
     table.put(seed, seeded=True)
 
 

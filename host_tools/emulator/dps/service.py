@@ -9,9 +9,10 @@ Source: "Communicate with DPS using the MQTT protocol".
 import re
 from collections.abc import Callable
 
+from host_tools.emulator import etags
 from host_tools.emulator.access import AccessDenied, Reason, Resource, Token, check
 from host_tools.emulator.config import Config
-from host_tools.emulator.dps import etags, seeds
+from host_tools.emulator.dps import seeds
 from host_tools.emulator.dps.assignment import SERVICE, Assigner, Hubs
 from host_tools.emulator.dps.enrollment import EnrollmentGroup, IndividualEnrollment, Webhook
 from host_tools.emulator.dps.enrollments import Enrollments

@@ -12,6 +12,7 @@ from typing import Any
 from host_tools.emulator.dps import bodies
 from host_tools.emulator.errors import ServiceError
 from host_tools.emulator.faults.action import Action
+from host_tools.emulator.timestamps import timestamp
 
 USUAL_WAIT = 3  # seconds, what DPS says as a rule
 # (of DPS, of a hub) where only three digits were given; else the code is {status}001
@@ -68,7 +69,7 @@ def error_body(error: ServiceError, tracking_id: str, now: float) -> bytes:
             "trackingId": tracking_id,
             "message": str(error),
             "info": {},
-            "timestampUtc": bodies.timestamp(now),
+            "timestampUtc": timestamp(now),
         }
     )
 
@@ -80,13 +81,13 @@ def state_body(
     """Return the answer of DPS that an action of kind STATUS is; tag: a GUID for its etag."""
     state: dict[str, Any] = {
         "registrationId": registration_id,
-        "createdDateTimeUtc": bodies.timestamp(now),
+        "createdDateTimeUtc": timestamp(now),
         "status": action.text,
     }
     if action.text == "failed":
         state["errorCode"] = action.code or 400207
         state["errorMessage"] = _FAILURES.get(state["errorCode"], "The registration failed.")
-    state |= {"lastUpdatedDateTimeUtc": bodies.timestamp(now), "etag": bodies.etag(tag)}
+    state |= {"lastUpdatedDateTimeUtc": timestamp(now), "etag": bodies.etag(tag)}
     return _compact(
         {"operationId": operation_id, "status": action.text, "registrationState": state}
     )

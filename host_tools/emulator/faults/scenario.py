@@ -13,7 +13,6 @@ own what a step says: that is rule.py.
     times = 2                                 for each board; always when absent
 """
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +21,6 @@ from host_tools.emulator.faults.faults import Faults
 from host_tools.emulator.faults.phrases import shown, suggestion
 from host_tools.emulator.faults.rule import KEYS, Rule
 from host_tools.emulator.toml_table import TomlTable
-from host_tools.errors import CommandError
 
 _TOP = ("title", "seed", "step")
 _SEEDS = range(1 << 32)
@@ -53,18 +51,11 @@ class Scenario:
 
 def load_scenario(path: Path) -> Scenario:
     """Return the scenario in a file; raise CommandError."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")  # Windows' editors put a BOM before it
-        document = tomllib.loads(text)
-    except OSError as error:
-        raise CommandError(f"can not read {path}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:  # also of a number with 5 000 digits
-        raise CommandError(f"{path} is not TOML: {_one_line(error)}") from None
-    file = TomlTable(str(path), text, "", document)
-    _check_keys(file, document, _TOP)
+    file = TomlTable.load(path)
+    _check_keys(file, _TOP)
     steps = file.tables("step")
-    for step, content in zip(steps, document.get("step", ()), strict=True):
-        _check_keys(step, content, KEYS)
+    for step in steps:
+        _check_keys(step, KEYS)
     if not steps:
         raise file.error("step", "is missing: a scenario has one [[step]] or more")
     scenario = Scenario(
@@ -76,11 +67,7 @@ def load_scenario(path: Path) -> Scenario:
     return scenario
 
 
-def _check_keys(table: TomlTable, content: dict[str, object], known: tuple[str, ...]) -> None:
-    for key in content:
+def _check_keys(table: TomlTable, known: tuple[str, ...]) -> None:
+    for key in table.keys:
         if key not in known:
             raise table.error(shown(key), f"no such key here{suggestion(key, known)}")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

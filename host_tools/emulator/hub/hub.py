@@ -23,10 +23,10 @@ from host_tools.emulator.hub.guard import Guard
 from host_tools.emulator.hub.messages import CloudMessage, Feedback
 from host_tools.emulator.hub.methods import Calls, Done, MethodCall
 from host_tools.emulator.hub.queues import Queues
-from host_tools.emulator.hub.registry import NO_KEYS, Registry
+from host_tools.emulator.hub.registry import Registry
 from host_tools.emulator.hub.twin import Twin
 from host_tools.emulator.hub.twins import Twins
-from host_tools.emulator.key_pair import KeyPair
+from host_tools.emulator.key_pair import NO_KEYS, KeyPair
 from host_tools.emulator.policies import OF_HUB, Policies
 from host_tools.emulator.store.database import Database
 from host_tools.emulator.store.telemetry import TelemetryTable

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from host_tools.emulator.access import AccessDenied, Reason, Resource, Token, check, check_key
 from host_tools.emulator.errors import ServiceError
 from host_tools.emulator.events import Event
-from host_tools.emulator.host_names import without_port
+from host_tools.emulator.host_names import HostNames, without_port
 from host_tools.emulator.hub.device import Device
 from host_tools.emulator.hub.hub import Hub
 from host_tools.emulator.hub.peer import HubPeer, is_telemetry
@@ -120,7 +120,7 @@ class Hubs:
 
     # with a device's own key, or with that of a policy that may stand for any device
     def _check(self, token: Token, hub: Hub, device: Device, now: float) -> None:
-        names = _Names({hub.key, self._alias} - {""})
+        names = HostNames(hub.key, self._alias)
         path = ("devices", device.device_id)
         if token.policy:
             hub.policies.check(token, names, DEVICE_CONNECT, now, path)
@@ -185,10 +185,3 @@ def parse_username(name: str) -> tuple[str, str, str]:
     if "api-version" in fields and not re.fullmatch(API_VERSION, version):
         raise AccessDenied(Reason.BAD_USERNAME)
     return host, device_id, version
-
-
-class _Names(frozenset[str]):
-    """Host names of one hub, each also with any port behind it."""
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and super().__contains__(without_port(name))

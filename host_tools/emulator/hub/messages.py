@@ -11,7 +11,7 @@ from enum import Enum
 from urllib.parse import quote
 
 from host_tools.emulator.errors import ServiceError
-from host_tools.emulator.hub.timestamps import timestamp
+from host_tools.emulator.timestamps import timestamp
 
 ACKS = ("none", "full", "positive", "negative")
 LIFETIME = 3600  # seconds a message waits that names no expiry
@@ -42,7 +42,6 @@ class Outcome(Enum):
     SUCCESS = "Success"
     EXPIRED = "Expired"
     DELIVERY_COUNT_EXCEEDED = "DeliveryCountExceeded"
-    REJECTED = "Rejected"  # never over MQTT
     PURGED = "Purged"
 
 

@@ -15,12 +15,12 @@ from host_tools.emulator.events import Failed, Telemetry
 from host_tools.emulator.hub import methods, subscriptions
 from host_tools.emulator.hub.hub import Hub
 from host_tools.emulator.hub.subscriptions import RESPONSES
-from host_tools.emulator.hub.timestamps import timestamp
 from host_tools.emulator.hub.twin_rules import TwinError
 from host_tools.emulator.mqtt.connect import Will
 from host_tools.emulator.mqtt.packets import Publish
 from host_tools.emulator.mqtt.peer import Hangup, Message, Peer
 from host_tools.emulator.store.database import StoreError
+from host_tools.emulator.timestamps import timestamp
 
 LARGEST_MESSAGE = 256 * 1024  # bytes of body and property bag
 _SURELY_FITS = LARGEST_MESSAGE - 64 * 1024  # bytes of a body with the longest topic there is

@@ -1,6 +1,6 @@
 """Registry: the identities of one hub's devices.
 
-Owns what a device is made of, etags and conditions. Doesn't own who is connected, nor what else
+Owns what a device is made of, and how its etags are. Doesn't own who is connected, nor what else
 hangs on a device (hub.py).
 Source: "Understand the identity registry in your IoT hub".
 """
@@ -9,14 +9,14 @@ from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
 
+from host_tools.emulator import etags
 from host_tools.emulator.errors import ServiceError
 from host_tools.emulator.hub.device import Device, check_device_id, check_keys
-from host_tools.emulator.key_pair import KeyPair
+from host_tools.emulator.key_pair import NO_KEYS, KeyPair, generate_keys
 from host_tools.emulator.store.database import Database
 from host_tools.emulator.store.devices import DeviceTable
 
-NO_KEYS = KeyPair()
-_KEY_SIZE = 32  # bytes of a key that the hub makes
+KEY_SIZE = 32  # bytes of a key that the hub makes
 _TICKS_1970 = 621_355_968_000_000_000  # of 100 ns, since the year 1
 
 
@@ -50,7 +50,7 @@ class Registry:
     def matching(self, device_id: str, if_match: str) -> Device:
         """Return a device that is as if_match says; ServiceError 404001, 412001."""
         device = self.get(device_id)
-        check_match(if_match, device.etag)
+        etags.check(if_match, device.etag)
         return device
 
     def create(
@@ -60,7 +60,7 @@ class Registry:
         check_device_id(device_id)
         if self.find(device_id):
             raise ServiceError(409001, f"Device {device_id} already exists.")
-        keys = keys.completed(KeyPair(self._random(_KEY_SIZE), self._random(_KEY_SIZE)))
+        keys = keys.completed(generate_keys(self._random, KEY_SIZE))
         check_keys(keys)
         device = Device(
             self._hub, device_id, keys, enabled, reason, self._generation_id(now), self._etag(),
@@ -105,10 +105,3 @@ class Registry:
     def _generation_id(self, now: float) -> str:
         ticks = int(now * 10_000_000) + _TICKS_1970
         return str(ticks - ticks % 10_000 + int.from_bytes(self._random(4), "big") % 10_000)
-
-
-# "*", or the etag with quotation marks or without
-def check_match(if_match: str, etag: str) -> None:
-    """Raise ServiceError 412001 unless if_match allows a change of what has this etag."""
-    if if_match.strip() not in ("", "*") and if_match.strip().strip('"') != etag:
-        raise ServiceError(412001, "Precondition failed: the etag is another one by now.")

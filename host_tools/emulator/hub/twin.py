@@ -14,8 +14,8 @@ from typing import Any, NamedTuple, Self
 from host_tools.emulator.hub import twin_rules as rules
 from host_tools.emulator.hub.device import Device, Presence
 from host_tools.emulator.hub.merge import merged, replacing, stamped
-from host_tools.emulator.hub.timestamps import timestamp
 from host_tools.emulator.hub.twin_rules import TwinError
+from host_tools.emulator.timestamps import timestamp
 
 _TAGS, _DESIRED = "tags", "desired"
 _READ_ONLY = ("$metadata", "$version")  # who sends back what was read sends these, too

@@ -9,9 +9,10 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from host_tools.emulator.errors import ServiceError
+from host_tools.emulator.strict_json import refuse
 
 LARGEST = 32 * 1024  # bytes of desired, and of reported properties
 LARGEST_TAGS = 8 * 1024
@@ -34,16 +35,12 @@ class TwinError(ServiceError):
 def parse(patch: bytes) -> dict[str, Any]:
     """Return the JSON object that a device sent; raise TwinError."""
     try:
-        changes = json.loads(patch, parse_constant=_refuse)
+        changes = json.loads(patch, parse_constant=refuse)
     except (ValueError, RecursionError):
         raise TwinError("the patch is not JSON") from None
     if not isinstance(changes, dict):
         raise TwinError("the patch is not a JSON object")
     return changes
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
 
 
 # level by level: a nest may be deeper than Python's stack

@@ -9,9 +9,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+from host_tools.emulator import etags
 from host_tools.emulator.events import Event
 from host_tools.emulator.hub.events import TwinChanged
-from host_tools.emulator.hub.registry import check_match
 from host_tools.emulator.hub.twin import Edit, Twin
 from host_tools.emulator.store.database import Database
 from host_tools.emulator.store.twins import TwinTable
@@ -56,13 +56,13 @@ class Twins:
     def patch(self, device_id: str, patch: object, now: float, if_match: str) -> Twin:
         """Merge the service's patch into a twin; ServiceError 400004, 404001, 412001, 413001."""
         twin = self.find(device_id)
-        check_match(if_match, twin.etag)
+        etags.check(if_match, twin.etag)
         return self._edit(device_id, twin.patched(patch, now), now)
 
     def replace(self, device_id: str, document: object, now: float, if_match: str) -> Twin:
         """Replace what the service's document has; as patch()."""
         twin = self.find(device_id)
-        check_match(if_match, twin.etag)
+        etags.check(if_match, twin.etag)
         return self._edit(device_id, twin.replaced(document, now), now)
 
     def report(self, device_id: str, patch: bytes, now: float) -> int:

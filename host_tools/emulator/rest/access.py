@@ -16,7 +16,7 @@ from host_tools.emulator.access import AccessDenied, Reason, Token
 from host_tools.emulator.errors import ServiceError
 from host_tools.emulator.events import Event, Refused
 from host_tools.emulator.faults.faults import Faults
-from host_tools.emulator.host_names import without_port
+from host_tools.emulator.host_names import HostNames, without_port
 from host_tools.emulator.hub.hub import Hub
 
 UNAUTHORIZED = ServiceError(401002, "Unauthorized")
@@ -60,11 +60,11 @@ class Access:
         hub = self._named(request)
         if self.is_control(request):
             return hub or self._only()
-        header = request.headers.get("authorization", "").encode("latin-1")
+        header = authorization(request)
         try:
             token = Token.parse(header)
             hub = hub or self._signer(token)
-            hub.policies.check(token, _names(hub, request), right, now)
+            hub.policies.check(token, names(hub.name, request), right, now)
         except AccessDenied as denied:
             self._tell(hub, header, denied.reason, now)
             raise UNAUTHORIZED from None
@@ -73,7 +73,7 @@ class Access:
     # Authorization: Bearer {control token}
     def is_control(self, request: HTTPConnection) -> bool:
         """Tell whether the caller has this cloud's control token."""
-        header = request.headers.get("authorization", "").encode("latin-1")
+        header = authorization(request)
         token = header[len(_BEARER) :]
         return header[: len(_BEARER)].lower() == _BEARER and hmac.compare_digest(
             token, self.control_token.encode()
@@ -103,16 +103,23 @@ class Access:
 
     def _tell(self, hub: Hub | None, header: bytes, reason: Reason, now: float) -> None:
         name = hub.name if hub else "IoT Hub"
-        self.house.tell(Refused(now, name, _caller(header), reason, "HTTP 401"))
+        self.house.tell(Refused(now, name, caller(header), reason, "HTTP 401"))
 
 
-# the service's own name, and the one by which the caller found it; both also with a port behind
-def _names(hub: Hub, request: HTTPConnection) -> frozenset[str]:
-    host = request.headers.get("host", "").lower()
-    return frozenset({hub.name.lower(), host, without_port(host)} - {""})
+# the service's own name, and the one by which the caller found it
+def names(own: str, request: HTTPConnection) -> HostNames:
+    """Return the names of a service that a caller's token may be for."""
+    host = request.headers.get("host", "")
+    return HostNames(own, host, without_port(host))
 
 
-def _caller(header: bytes) -> str:
+def authorization(request: HTTPConnection) -> bytes:
+    """Return the Authorization header, b"" without one."""
+    return request.headers.get("authorization", "").encode("latin-1")
+
+
+def caller(header: bytes) -> str:
+    """Return what to call who sent this Authorization header, good or not."""
     try:
         return f"policy {Token.parse(header).policy}"
     except AccessDenied:

@@ -1,13 +1,13 @@
 """Bodies: the JSON that callers of the REST surfaces send, checked before anybody uses it.
 
-Owns what JSON is taken and how a field is asked for; a mistake is a ServiceError that names the
-field. Doesn't own what fields there are. The size is limited below (serve/http.py).
+Owns how a field is asked for; a mistake is a ServiceError that names the field. Doesn't own what
+is taken for JSON (strict_json.py) nor what fields there are. The size is limited below
+(serve/http.py).
 """
 
-import json
-import math
-from typing import Any, NoReturn
+from typing import Any
 
+from host_tools.emulator import strict_json
 from host_tools.emulator.errors import ServiceError
 
 INVALID = 400004
@@ -17,13 +17,9 @@ _FORMAT = 400006
 def parse(body: bytes) -> Any:
     """Return the JSON value in a body; raise ServiceError."""
     try:
-        text = body.decode("utf-8-sig")
-        value = json.loads(text, parse_constant=_refuse, parse_float=_number)
-        if "\\u" in text:  # half a pair of surrogates can be written, but not stored or sent on
-            json.dumps(value, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):
+        return strict_json.parse(body)
+    except ValueError:
         raise ServiceError(_FORMAT, "the body is not JSON in UTF-8") from None
-    return value
 
 
 def fields(value: Any, what: str = "the body") -> dict[str, Any]:
@@ -52,11 +48,12 @@ def text(owner: dict[str, Any], name: str, longest: int = 1024) -> str:
 
 
 def choice(owner: dict[str, Any], name: str, choices: tuple[str, ...]) -> str:
-    """Return a field that is one of choices, the first where it is missing or null."""
-    value = text(owner, name) or choices[0]
-    if value not in choices:
+    """Return a field that is one of choices in any case, the first where it is missing or null."""
+    value = (text(owner, name) or choices[0]).lower()
+    found = [one for one in choices if one.lower() == value]  # Azure's Node SDK says "Update"
+    if not found:
         raise ServiceError(INVALID, f"{name} is none of {', '.join(choices)}")
-    return value
+    return found[0]
 
 
 def flag(owner: dict[str, Any], name: str) -> bool:
@@ -74,15 +71,4 @@ def number(owner: dict[str, Any], name: str, default: int) -> int:
         return default
     if not isinstance(value, int) or isinstance(value, bool):
         raise ServiceError(INVALID, f"{name} is not a whole number")
-    return value
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
-
-
-def _number(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError("a number is too large")
     return value

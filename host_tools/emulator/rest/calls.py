@@ -5,6 +5,7 @@ among them. Doesn't own what is asked: that is the handlers (devices.py, twins.p
 function of a Call.
 """
 
+import json
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from host_tools.emulator.errors import ServiceError
 from host_tools.emulator.events import Failed
@@ -98,7 +99,9 @@ def served(
 def answer(document: Any, etag: str = "", headers: dict[str, str] | None = None) -> Response:
     """Return a JSON answer."""
     named = {"ETag": f'"{etag}"'} if etag else {}
-    return JSONResponse(document, headers={**named, **(headers or {})}, media_type=errors.JSON)
+    # in ASCII: half a surrogate pair, which a device may report, is JSON and has no UTF-8
+    text = json.dumps(document, separators=(",", ":"), allow_nan=False)
+    return Response(text, headers={**named, **(headers or {})}, media_type=errors.JSON)
 
 
 # ?api-version={date}; our own end points need none

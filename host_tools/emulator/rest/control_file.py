@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from host_tools.emulator import whole_file
 from host_tools.errors import CommandError
 
 FILE = "control.json"
@@ -93,18 +94,9 @@ def _last_started() -> Path | None:
     return None
 
 
-# whole or not at all, and for its owner alone from the first byte on
+# for its owner alone
 def _write(path: Path, control: Control) -> None:
-    new = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        new.unlink(missing_ok=True)
-        with open(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-            json.dump(asdict(control), file)
-        os.replace(new, path)
-    except OSError as error:
-        with suppress(OSError):
-            new.unlink()
-        raise CommandError(f"can not write {path}: {error.strerror}") from None
+    whole_file.write(path, json.dumps(asdict(control)).encode(), 0o600)
 
 
 # the next cloud may have taken the place

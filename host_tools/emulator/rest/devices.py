@@ -13,18 +13,18 @@ from starlette.responses import Response
 from host_tools.emulator.errors import ServiceError
 from host_tools.emulator.hub.device import Device
 from host_tools.emulator.hub.hub import Hub
-from host_tools.emulator.hub.timestamps import timestamp
-from host_tools.emulator.key_pair import KeyPair
+from host_tools.emulator.hub.registry import KEY_SIZE
+from host_tools.emulator.key_pair import KeyPair, generate_keys
 from host_tools.emulator.rest import bodies
 from host_tools.emulator.rest.bodies import INVALID
 from host_tools.emulator.rest.calls import Call, answer
+from host_tools.emulator.timestamps import timestamp
 from host_tools.errors import CommandError
 from host_tools.keys import decode_key, encode_key
 
 STATUSES = ("enabled", "disabled")
 _MOST = 1000  # devices in one list
 _LONGEST_REASON = 128
-_KEY_SIZE = 32  # bytes of a key that is made here
 _NOT_SERVED = "this cloud knows devices with symmetric keys only"
 
 
@@ -96,7 +96,7 @@ def put_identity(
     return hub.update(
         device_id,
         now,
-        keys=keys if keys.primary else KeyPair(hub.random(_KEY_SIZE), hub.random(_KEY_SIZE)),
+        keys=keys if keys.primary else generate_keys(hub.random, KEY_SIZE),
         enabled=enabled,
         status_reason=reason,
         edge=edge,

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from host_tools.emulator.dps import bodies
-from host_tools.emulator.dps.operations import guid
+from host_tools.emulator.dps.bodies import guid
 from host_tools.emulator.dps.service import Dps
 from host_tools.emulator.errors import ServiceError
 from host_tools.emulator.events import Event, Failed

@@ -15,8 +15,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from host_tools.emulator.dps.bodies import guid
 from host_tools.emulator.dps.events import Asked
-from host_tools.emulator.dps.operations import guid
 from host_tools.emulator.dps.registrar import Answer, Caller
 from host_tools.emulator.errors import ServiceError
 from host_tools.emulator.faults import answers, when
@@ -26,7 +26,6 @@ from host_tools.emulator.rest.dps_calls import House, answer, body_of, route, ve
 from host_tools.emulator.rest.troubles import befall
 
 _DEVICE = "/{scope}/registrations/{registration_id}"
-_Ask = Callable[[Caller, bytes], Answer]
 
 
 def routes(house: House) -> list[BaseRoute]:

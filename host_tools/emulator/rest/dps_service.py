@@ -22,13 +22,13 @@ from host_tools.emulator.dps.enrollment import EnrollmentGroup, IndividualEnroll
 from host_tools.emulator.errors import ServiceError
 from host_tools.emulator.events import Refused
 from host_tools.emulator.faults import when
-from host_tools.emulator.host_names import without_port
 from host_tools.emulator.policies import (
     ENROLLMENT_READ,
     ENROLLMENT_WRITE,
     STATUS_READ,
     STATUS_WRITE,
 )
+from host_tools.emulator.rest.access import authorization, caller, names
 from host_tools.emulator.rest.dps_calls import (
     Handler,
     House,
@@ -134,16 +134,11 @@ def _guarded(house: House, right: str, handler: Handler) -> Handler:
     return guarded
 
 
-# the service's own name, and the one by which the caller found it; both also with a port behind
 def _check_access(house: House, request: Request, right: str, now: float, checked: float) -> None:
-    host = request.headers.get("host", "").lower()
-    names = frozenset({house.dps.host.lower(), host, without_port(host)} - {""})
-    header = request.headers.get("authorization", "").encode("latin-1")
-    who = "a caller of its REST API"
+    header = authorization(request)
     try:
-        token = Token.parse(header)
-        who = f"policy {token.policy}" if token.policy else who
-        house.dps.policies.check(token, names, right, checked)
+        named = names(house.dps.host, request)
+        house.dps.policies.check(Token.parse(header), named, right, checked)
     except AccessDenied as denied:
-        house.tell(Refused(now, "DPS", who, denied.reason, "error 401002"))
+        house.tell(Refused(now, "DPS", caller(header), denied.reason, "error 401002"))
         raise ServiceError(401002, "Unauthorized") from None

@@ -15,7 +15,7 @@ from typing import Any
 from starlette.responses import Response
 
 from host_tools.emulator.errors import ServiceError
-from host_tools.emulator.hub.timestamps import timestamp
+from host_tools.emulator.timestamps import timestamp
 
 JSON = "application/json; charset=utf-8"
 ERROR_HEADER = "iothub-errorcode"

@@ -17,7 +17,6 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
@@ -28,6 +27,7 @@ from host_tools.emulator.events import Event
 from host_tools.emulator.rest.event_log import EventLog
 from host_tools.emulator.serve.ending import Ending
 from host_tools.emulator.serve.line import of
+from host_tools.emulator.timestamps import logged
 
 Show = Callable[[Event], str]
 
@@ -130,8 +130,7 @@ class EventStream:
 
 
 def _worded(event: Event) -> str:
-    time = datetime.fromtimestamp(event.time, UTC).isoformat(timespec="milliseconds")
-    return json.dumps({"event": event.NAME, "time": time, "line": event.line()})
+    return json.dumps({"event": event.NAME, "time": logged(event.time), "line": event.line()})
 
 
 async def _within(news: asyncio.Event, seconds: float) -> bool:

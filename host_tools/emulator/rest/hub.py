@@ -19,6 +19,7 @@ from host_tools.emulator.rest.errors import NOT_SERVED
 
 _TABLE: tuple[tuple[str, str, str, Handler], ...] = (
     ("GET", "/devices", REGISTRY_READ, devices.list_all),
+    ("GET", "/devices/", REGISTRY_READ, devices.list_all),  # Azure's Node SDK asks so
     ("POST", "/devices", REGISTRY_WRITE, bulk.change),
     ("POST", "/devices/query", REGISTRY_READ, twins.find),
     ("GET", "/devices/{device_id}", REGISTRY_READ, devices.get),

@@ -5,10 +5,8 @@ one thing wrong, which are not kept. The leaf is RSA with SHA-256, as
 Azure's own, so that a small board meets here what it will meet there.
 """
 
-import os
 import ssl
 from collections.abc import Iterable
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import trustme
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
+from host_tools.emulator import whole_file
 from host_tools.emulator.faults.action import CERTIFICATES, Kind
 from host_tools.errors import CommandError
 
@@ -96,8 +95,8 @@ class Certificates:
             certificate.unlink(missing_ok=True)
         except OSError as error:
             raise CommandError(f"can not remove {certificate}: {error.strerror}") from None
-        _write(key, ca.private_key_pem.bytes(), 0o600)
-        _write(certificate, ca.cert_pem.bytes(), 0o666)
+        whole_file.write(key, ca.private_key_pem.bytes(), 0o600)
+        whole_file.write(certificate, ca.cert_pem.bytes(), 0o666)
         return ca
 
     def _server(self, names: list[str]) -> Path:
@@ -108,7 +107,7 @@ class Certificates:
                 leaf = self._ca.issue_cert(*wanted, key_type=trustme.KeyType.RSA)
             except ValueError as error:
                 raise CommandError(f"no certificate can be for {names}: {error}") from None
-            _write(path, leaf.private_key_and_cert_chain_pem.bytes(), 0o600)
+            whole_file.write(path, leaf.private_key_and_cert_chain_pem.bytes(), 0o600)
         return path
 
 
@@ -133,17 +132,3 @@ def _serves(path: Path, names: list[str], ca_pem: bytes) -> bool:
     except (OSError, ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
         return False
     return sorted(str(name.value) for name in found) == names
-
-
-# whole or not at all: a full disk leaves what was there
-def _write(path: Path, data: bytes, mode: int) -> None:
-    new = path.with_name(path.name + ".new")
-    try:
-        new.unlink(missing_ok=True)
-        with open(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode), "wb") as file:
-            file.write(data)
-        os.replace(new, path)
-    except OSError as error:
-        with suppress(OSError):
-            new.unlink()
-        raise CommandError(f"can not write {path}: {error.strerror}") from None

@@ -7,7 +7,7 @@ through, which asyncio's own TLS allows only from Python 3.13 on.
 
 import asyncio
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, cast
 
 from host_tools.emulator.host_names import place
@@ -144,10 +144,6 @@ class SecuredTransport(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes."""
         self._secured.send(bytes(data))
-
-    def writelines(self, parts: Iterable[bytes | bytearray | memoryview]) -> None:
-        """Send bytes."""
-        self.write(b"".join(parts))
 
     def close(self) -> None:
         """End the connection when all was sent."""

@@ -35,11 +35,13 @@ def routes(door: Cloud) -> list[BaseRoute]:
     """Return the routes of MQTT over WebSocket; any query string will do."""
     sessions = _Sessions(door)
 
+    # Azure's C SDK says MQTT: in which case it is said, it is answered
     async def mqtt(websocket: WebSocket) -> None:
-        if SUBPROTOCOL not in websocket.scope["subprotocols"]:
-            await websocket.send_denial_response(_refusal("the subprotocol must be mqtt"))
-            return
-        await sessions.serve(websocket)
+        for offered in websocket.scope["subprotocols"]:
+            if offered.lower() == SUBPROTOCOL:
+                await sessions.serve(websocket, offered)
+                return
+        await websocket.send_denial_response(_refusal("the subprotocol must be mqtt"))
 
     async def plain(request: Request) -> Response:
         return _refusal("this is for WebSockets")
@@ -59,9 +61,9 @@ class _Sessions:
         self._all: set[_Connection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
 
-    async def serve(self, websocket: WebSocket) -> None:
+    async def serve(self, websocket: WebSocket, subprotocol: str) -> None:
         """Serve one connection to its end."""
-        await websocket.accept(SUBPROTOCOL)
+        await websocket.accept(subprotocol)
         connection = _Connection(websocket, self._door)
         self._all.add(connection)
         if self._sweeper is None:

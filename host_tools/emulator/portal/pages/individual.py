@@ -1,23 +1,29 @@
-"""One individual enrollment: a single device with keys of its own; and a new one."""
+"""One individual enrollment: the policies of a single device with its own keys; and a new one."""
 
 from contextlib import suppress
 from dataclasses import replace
 
 from host_tools.emulator.dps.enrollment import IndividualEnrollment
 from host_tools.emulator.errors import ServiceError
-from host_tools.emulator.portal.desk import Desk, Facts, Outcome, Page, Query, Secret, url
+from host_tools.emulator.portal.desk import Desk, Facts, Outcome, Page, Query, url
 from host_tools.emulator.portal.forms import Form, FormError
-from host_tools.emulator.portal.pages import policies, registrations
+from host_tools.emulator.portal.pages import policies
 from host_tools.emulator.portal.pages.group import checked_name
+from host_tools.emulator.portal.pages.one_enrollment import OneEnrollment
 from host_tools.emulator.records import Registration
 
-
-def _individual(desk: Desk, query: Query) -> IndividualEnrollment:
-    return desk.cloud.dps.individual(query.get("id", ""))
+_INDIVIDUAL = OneEnrollment(
+    "/individual",
+    "id",
+    IndividualEnrollment,
+    enabled="Enabled: the device may register again.",
+    disabled="Disabled: the device is refused when it registers next, also by its group.",
+    renewed="give it to the device",
+)
 
 
 def _facts(desk: Desk, query: Query) -> Facts:
-    one = _individual(desk, query)
+    one = _INDIVIDUAL.of(desk, query)
     return {
         "individual": one,
         "record": record_of(desk, one.registration_id),
@@ -33,47 +39,19 @@ def record_of(desk: Desk, registration_id: str) -> Registration | None:
 
 
 def _save(desk: Desk, query: Query, form: Form) -> Outcome:
-    before = _individual(desk, query)
+    before = _INDIVIDUAL.of(desk, query)
     fields = policies.policy_fields(desk, form, before)
     one = replace(before, device_id=form.text("device_id"), **fields)
-    desk.cloud.dps.put_individual(one, desk.clock(), form.text("etag", "*"))
-    return Outcome(
-        _page(one.registration_id, "settings"), "Saved. It applies from the next registration."
-    )
-
-
-def _enable(desk: Desk, query: Query, form: Form) -> Outcome:
-    enabled = form.text("enabled") == "yes"
-    one = replace(_individual(desk, query), enabled=enabled)
-    desk.cloud.dps.put_individual(one, desk.clock(), "*")
-    said = (
-        "Enabled: the device may register again."
-        if enabled
-        else "Disabled: the device is refused when it registers next, also by its group."
-    )
-    return Outcome(_page(one.registration_id), said)
+    _INDIVIDUAL.keep(desk, one, form.text("etag", "*"))
+    return _INDIVIDUAL.saved(one)
 
 
 def _delete(desk: Desk, query: Query, form: Form) -> Outcome:
-    name = _individual(desk, query).registration_id
+    name = _INDIVIDUAL.of(desk, query).registration_id
     desk.cloud.dps.delete_individual(name)
     return Outcome(
         url("/enrollments", "individuals"),
         f"The individual enrollment {name} is deleted: from now on a group may admit the device.",
-    )
-
-
-def _keys(desk: Desk, query: Query) -> list[Secret]:
-    return policies.shown(_individual(desk, query).keys)
-
-
-def _new_keys(desk: Desk, query: Query, form: Form) -> Outcome:
-    one = _individual(desk, query)
-    keys = policies.regenerated(one.keys, form.choice("which", ("primary", "secondary")))
-    desk.cloud.dps.put_individual(replace(one, keys=keys), desk.clock(), "*")
-    return Outcome(
-        _page(one.registration_id, "keys"),
-        f"The {form.text('which')} key is a new one: give it to the device.",
     )
 
 
@@ -92,24 +70,8 @@ def _create(desk: Desk, query: Query, form: Form) -> Outcome:
         **policies.policy_fields(desk, form),
     )
     desk.cloud.dps.put_individual(one, desk.clock())
-    return Outcome(_page(name), f"The individual enrollment {name} is made.")
+    return Outcome(_INDIVIDUAL.address(name), f"The individual enrollment {name} is made.")
 
 
-def _page(name: str, anchor: str = "") -> str:
-    return url("/individual", anchor, id=name)
-
-
-PAGE = Page(
-    "/individual",
-    "individual.html",
-    _facts,
-    actions={
-        "save": _save,
-        "enable": _enable,
-        "delete": _delete,
-        "new-key": _new_keys,
-        "delete-record": registrations.delete,
-    },
-    reveals={"keys": _keys},
-)
+PAGE = _INDIVIDUAL.page(_facts, _save, _delete)
 NEW = Page("/individual/new", "individual_new.html", _new_facts, actions={"create": _create})

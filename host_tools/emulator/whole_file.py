@@ -1,0 +1,21 @@
+"""Whole file: written whole or not at all; a full disk leaves what was there."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from host_tools.errors import CommandError
+
+
+def write(path: Path, data: bytes, mode: int) -> None:
+    """Put data in the place of what is at path, with mode from its first byte; CommandError."""
+    new = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        new.unlink(missing_ok=True)
+        with open(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode), "wb") as file:
+            file.write(data)
+        os.replace(new, path)
+    except OSError as error:
+        with suppress(OSError):  # what went wrong first is what there is to tell
+            new.unlink()
+        raise CommandError(f"can not write {path}: {error.strerror}") from None
