@@ -1,17 +1,84 @@
-"""What the tests of MQTT clients have in common: one cloud for a whole module of them."""
+"""Boards for tests, each on a chip of its own; a cloud for MQTT clients, one for a whole module."""
 
-from collections.abc import Iterator
+import asyncio
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+import trustme
 
+from host_tools.keys import derive_device_key
+from host_tools.virtual_board.unix_board import UnixBoard
+from keystead.record import FactoryRecord
 from tests.emulator import mqtt_fixtures
-from tests.emulator.mqtt_fixtures import NAME, Bench, Neighbour
+from tests.emulator.mqtt_fixtures import Bench, Neighbour
+from tests.emulator.scripted import der
+
+MAC = bytes.fromhex("a1b2c3d4e5f6")
+NAME = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6"
+ID_SCOPE = "0ne00002193"
+GROUP_KEY = bytes(range(64))
+DEVICE_KEY = derive_device_key(GROUP_KEY, NAME)
+RECORD = FactoryRecord(MAC, ID_SCOPE, NAME, DEVICE_KEY).pack()
+
+MakeBoard = Callable[..., UnixBoard]
+
+
+@pytest.fixture(scope="session")
+def ca() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory, ca: trustme.CA) -> Path:
+    """A board's folder with the firmware in its flash and this CA's root."""
+    board = UnixBoard(tmp_path_factory.mktemp("installed"), MAC)
+    board.install({"bench": der(ca)})
+    return board.folder
+
+
+@pytest.fixture
+def make_board(installed: Path, tmp_path: Path) -> MakeBoard:
+    """Return make(port, record=RECORD, **chip): a board whose every host name leads to port."""
+
+    def make(port: int, record: bytes | None = RECORD, **chip: object) -> UnixBoard:
+        folder = tmp_path / "board"
+        shutil.copytree(installed, folder)
+        chip.setdefault("hosts", {"*": ("127.0.0.1", port)})
+        board = UnixBoard(folder, MAC, **chip)  # type: ignore[arg-type]
+        if record is not None:
+            board.write_nvs("record", record)
+        return board
+
+    return make
+
+
+async def watch(board: UnixBoard, until: str, times: int = 1, limit: float = 60) -> list[str]:
+    """Power the board on; return its console's lines up to the times-th that holds until."""
+    lines: list[str] = []
+    try:
+        async with asyncio.timeout(limit), board.powered() as console:
+            async for line in console:
+                lines.append(line)
+                times -= until in line
+                if not times:
+                    return lines
+    except TimeoutError:
+        lines.append(f"(no more within {limit} s)")
+    raise AssertionError(f"{until!r} not seen:\n" + "\n".join(lines))
+
+
+def said(lines: list[str], text: str) -> None:
+    """Fail with the whole console unless a line holds text."""
+    if not any(text in line for line in lines):
+        raise AssertionError(f"{text!r} not said:\n" + "\n".join(lines))
 
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     with mqtt_fixtures.bench(tmp_path_factory.mktemp("bench")) as bench:
-        bench.provision(NAME)
+        bench.provision(mqtt_fixtures.NAME)
         yield bench
 
 
