@@ -46,7 +46,7 @@ import time
 from contextlib import closing, suppress
 from pathlib import Path
 
-from host_tools import cloud_commands, cloud_serve
+from host_tools import cloud_commands, cloud_serve, garbage, open_files
 from host_tools.emulator.cloud import Cloud
 from host_tools.emulator.config import Config
 from host_tools.emulator.config_file import load
@@ -140,6 +140,7 @@ async def _run(args: argparse.Namespace) -> None:
 async def _serve(
     args: argparse.Namespace, config: Config, report: Report, stop: asyncio.Event
 ) -> None:
+    open_files.allow_all()  # each device is one
     scenario = load_scenario(args.scenario) if args.scenario else None
     with Cloud(
         config,
@@ -156,6 +157,7 @@ async def _serve(
             scenario.play(cloud.faults, time.time())
         async with cloud_serve.serving(cloud, args, ca) as served:
             report.listening(served.facts(args.show_keys))
+            garbage.search_rarely()
             await stop.wait()
 
 

@@ -1,8 +1,8 @@
 """The cloud on the bench: DPS and IoT Hub for devices and for programs, and a page to look at it.
 
 A folder is a role, a file one noun. Text and bytes in, text and bytes out; time and chance are
-arguments. Only serve, rest and portal know asyncio and sockets; nothing else imports them but
-`cloud`, which puts the parts together: start there.
+arguments. Only serve, rest and portal know asyncio and sockets. Start at `cloud`, which puts the
+parts together.
 
     mqtt, amqp           the protocols, from bytes to meaning and back, without a socket
     dps, hub             the two services: what they know, and whom they answer what

@@ -104,32 +104,30 @@ class Cloud:
             self._certificates = Certificates(self.state_dir)
             try:
                 self._telemetry = TelemetryTable(database) if keep_telemetry else None
-                self.hubs = Hubs(
-                    config.hubs,
-                    database,
-                    self.tell,
-                    advertise,
-                    random,
-                    telemetry=self._telemetry,
-                )
-                self.dps = Dps(
-                    config,
-                    database,
-                    self.hubs,
-                    self.tell,
-                    random,
-                    now=time.time(),
-                    tick=time.monotonic(),
-                    advertise=advertise,
-                    call_webhook=Webhooks(),
-                    hub_for=self.faults.hub_for,
-                )
+                self._begin(config, database, random)
                 groups, individuals = tuple(self.dps.groups()), tuple(self.dps.individuals())
             except StoreError as error:
                 raise CommandError(f"can not keep state in {self.state_dir}: {error}") from None
             self.config = replace(config, groups=groups, individuals=individuals)
             self._state = state.pop_all()
         self._live: dict[Hashable, Session] = {}
+
+    def _begin(self, config: Config, database: Database, random: Callable[[int], bytes]) -> None:
+        self.hubs = Hubs(
+            config.hubs, database, self.tell, self.advertise, random, telemetry=self._telemetry
+        )
+        self.dps = Dps(
+            config,
+            database,
+            self.hubs,
+            self.tell,
+            random,
+            now=time.time(),
+            tick=time.monotonic(),
+            advertise=self.advertise,
+            call_webhook=Webhooks(),
+            hub_for=self.faults.hub_for,
+        )
 
     def __enter__(self) -> Self:
         return self

@@ -13,6 +13,7 @@ from contextlib import suppress
 
 ROOM = 1024 * 1024  # bytes of lines that wait; one line may be longer
 _LOOK = 0.25  # seconds between two looks whether anybody reads
+_PACE = 0.02  # seconds between two writes: each wakes this thread, and halts the one that serves
 _PATIENCE = 1  # second for what is left at the end
 
 
@@ -37,6 +38,7 @@ class Outlet:
         self._dropped = 0
         self._ended = file is None
         self._change = threading.Condition()
+        self._over = threading.Event()
         self._thread = threading.Thread(target=self._carry, name="outlet", daemon=True)
         self._thread.start()
 
@@ -59,12 +61,14 @@ class Outlet:
         with self._change:
             self._ended = True
             self._change.notify()
+        self._over.set()
         self._thread.join(_PATIENCE)
 
     def _carry(self) -> None:
         try:
             while data := self._take():
                 self._write(data)
+                self._over.wait(_PACE)
         except OSError as error:
             with self._change:
                 self._ended = True

@@ -13,7 +13,8 @@ def timestamp(seconds: float) -> str:
     """Return a time in seconds since 1970 as DPS and IoT Hub do; 0 is what never happened."""
     if not seconds:
         return NEVER
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "0Z"
+    time = datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+    return time.isoformat(timespec="microseconds") + "0Z"  # strftime() takes five times as long
 
 
 # {date}T{time}.{three digits}+00:00

@@ -18,6 +18,7 @@ from host_tools.emulator.events import Event
 from host_tools.emulator.serve.certificates import Certificates
 from host_tools.emulator.serve.http import HttpServer, serve_http
 from host_tools.emulator.serve.line import of
+from host_tools.emulator.serve.secured import Secured
 from tests.emulator.cloud_fixtures import LIMIT, awaited
 
 SHORT = 0.3  # seconds of patience
@@ -181,6 +182,41 @@ async def test_a_stream_and_who_is_in_the_middle_of_something_end_at_once(tmp_pa
         assert http._connections == set()
         shaking.transport.abort()
         assert house.events == []
+
+
+@awaited
+async def test_a_body_that_never_comes_ends_no_stream(tmp_path: Path) -> None:
+    async with serving(tmp_path, SHORT) as (http, trusted, _), dialled(http, trusted) as (
+        reader, writer,
+    ), dialled(http, trusted) as (other, later):  # fmt: skip
+        head = GET.removesuffix(b"\r\n") + b"content-length: 5\r\n\r\n"
+        writer.write(head.replace(b"hello", b"stream"))
+        await reader.readuntil(b"begun\n")
+        later.write(head)
+        assert b"408" in await other.readline()
+        http.ending.come()
+        await reader.readuntil(b"ended\n")
+
+
+class Wire(asyncio.Transport):
+    """A connection that counts how often it is closed."""
+
+    closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@awaited
+async def test_a_connection_that_is_gone_is_not_closed_again(tmp_path: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    secured, wire = Secured(context, asyncio.Protocol, set(), lambda *_: None), Wire()
+    secured.connection_made(wire)
+    secured.connection_lost(None)
+    closed = wire.closed
+    secured.close()
+    assert wire.closed == closed
+    assert secured._forced.cancelled()
 
 
 FRAGMENTS = (

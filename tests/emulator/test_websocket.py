@@ -12,6 +12,7 @@ from pathlib import Path
 
 import paho.mqtt.client as paho
 import pytest
+from starlette.applications import Starlette
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import (
     AcceptConnection,
@@ -24,10 +25,14 @@ from wsproto.events import (
     TextMessage,
 )
 
+from host_tools.emulator.cloud import Cloud
+from host_tools.emulator.config import Config
 from host_tools.emulator.mqtt.connect import Connack, Connect
 from host_tools.emulator.mqtt.framing import Framer
 from host_tools.emulator.mqtt.packets import Pingresp, Puback, Publish, parse
 from host_tools.emulator.mqtt.subscribe import Suback, Subscribe
+from host_tools.emulator.serve.line import Line
+from host_tools.emulator.serve.websocket import routes
 from host_tools.keys import decode_key, encode_key
 from keystead import hub
 from keystead.sas import sas_token
@@ -255,6 +260,33 @@ async def test_who_asks_and_does_not_read_disturbs_nobody() -> None:
             if memory.exists():
                 peak = memory.read_text().partition("VmHWM:")[2].split()[0]
                 assert int(peak) < 300_000
+
+
+@awaited
+async def test_who_does_not_take_the_last_word_is_let_go() -> None:
+    gone = asyncio.Event()
+    said = [{"type": "websocket.connect"}, {"type": "websocket.receive", "bytes": b"\xc0\0"}]
+
+    async def receive() -> dict:
+        if not said:
+            await gone.wait()
+            return {"type": "websocket.disconnect"}
+        return said.pop(0)
+
+    async def send(message: dict) -> None:
+        if message["type"] != "websocket.accept":
+            await gone.wait()
+            raise OSError("gone")
+
+    scope = {
+        "type": "websocket", "path": PATH, "subprotocols": ["mqtt"], "headers": [],
+        "state": Line(abort=gone.set).state(),
+    }  # fmt: skip
+    with Cloud(Config(), on_event=lambda event: None) as cloud:
+        app = Starlette(routes=routes(cloud, patience=0.1))
+        async with asyncio.timeout(LIMIT):
+            await app(scope, receive, send)
+    assert gone.is_set()
 
 
 @awaited

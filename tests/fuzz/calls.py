@@ -121,6 +121,7 @@ SEEDS = [
     _seed("POST", PATHS[2], 0, 0, b"SELECT deviceId, tags FROM devices WHERE NOT (a IN ['b'])"),
     _seed("PATCH", PATHS[3], 0, 0, b'{"tags":{"a":1},"properties":{"desired":{"c":[1]}}}', 1),
     _seed("GET", PATHS[3], 0, 3, b""),
+    *(_seed("GET", path, 1, token, b"") for path in PATHS for token in (0, 1, 4)),
     _seed("POST", PATHS[4], 0, 0, b'{"methodName":"reboot","responseTimeoutInSeconds":5}'),
     _seed("POST", PATHS[0], 0, 0, b'[{"id":"a","importMode":"create"},{"id":"a"}]'),
     _seed("POST", PATHS[8], 0, 3, b'"dev-1 gets 429, twice"') + _seed("GET", PATHS[8], 0, 3, b""),

@@ -45,7 +45,7 @@ class Web:
         self._directory = tempfile.TemporaryDirectory(prefix="keystead-fuzz-")
         self._loop = asyncio.new_event_loop()
         self.asked = 0
-        self.log = EventLog()
+        self.log = EventLog(100)
         self.cloud = Cloud(
             Config(groups=(EnrollmentGroup("mylegacydevices", HUB, KEYS),)),
             on_event=self._hear,

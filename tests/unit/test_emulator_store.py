@@ -10,7 +10,7 @@ from host_tools.emulator.cloud import Cloud
 from host_tools.emulator.config import Config
 from host_tools.emulator.dps.enrollment import EnrollmentGroup
 from host_tools.emulator.key_pair import KeyPair
-from host_tools.emulator.store.database import FILE, Database
+from host_tools.emulator.store.database import FILE, Database, StoreError
 from host_tools.errors import CommandError
 
 HUB = "test-docs-hub.azure-devices.net"
@@ -73,6 +73,29 @@ def test_a_database_of_another_version_is_left_alone(tmp_path):
         database.execute("PRAGMA user_version = 99")
     with pytest.raises(CommandError, match="newer version of keystead, 99"):
         Database(tmp_path)
+
+
+def test_a_newer_database_is_not_to_be_thrown_away(tmp_path):
+    with closing(Database(tmp_path)) as database:
+        database.execute("PRAGMA user_version = 99")
+    with pytest.raises(CommandError) as caught:
+        Database(tmp_path)
+    assert "move it away" not in str(caught.value)
+
+
+def test_what_turns_out_damaged_when_it_is_read_is_an_error_of_the_store(tmp_path):
+    with closing(Database(tmp_path)) as database:
+        query = "SELECT CAST(x'ff' AS TEXT)"
+        with pytest.raises(StoreError):
+            database.execute(query).fetchone()
+        with pytest.raises(StoreError):
+            list(database.execute(f"SELECT 1 UNION ALL {query}"))
+
+
+def test_a_file_that_others_could_read_is_closed_to_them(tmp_path):
+    (tmp_path / FILE).touch(0o644)
+    with closing(Database(tmp_path)):
+        assert stat.S_IMODE((tmp_path / FILE).stat().st_mode) == 0o600
 
 
 def test_a_directory_that_can_not_be_made_is_named(tmp_path):

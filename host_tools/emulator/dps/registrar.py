@@ -8,6 +8,7 @@ Sources: "Communicate with DPS using the MQTT protocol"; "How to use symmetric k
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from host_tools.emulator.access import AccessDenied, Reason, Token
@@ -135,7 +136,7 @@ class Registrar:
         self._tell(Registering(now, caller.registration_id, enrollment.label))
         if enrollment.enabled and enrollment.allocation == CUSTOM:
             self._ask_webhook(operation, enrollment, payload)
-        waiting = bodies.assigning(operation.operation_id)
+        waiting = partial(bodies.assigning, operation.operation_id)
         return self._progress(caller, operation, enrollment, waiting, now)
 
     def _poll(self, caller: Caller, operation_id: str, now: float) -> Answer:
@@ -145,7 +146,7 @@ class Registrar:
         operation = self._operations.find(operation_id, caller.registration_id, self.tick)
         if operation is None:
             raise ServiceError(404202, "Operation not found.")
-        waiting = bodies.still_assigning(operation_id, caller.registration_id)
+        waiting = partial(bodies.still_assigning, operation_id, caller.registration_id)
         return self._progress(caller, operation, enrollment, waiting, now)
 
     # counted with the registrations, as the service does
@@ -165,7 +166,7 @@ class Registrar:
         caller: Caller,
         operation: Operation,
         enrollment: Enrollment,
-        waiting: bytes,
+        waiting: Callable[[], bytes],
         now: float,
     ) -> Answer:
         if operation.outcome is None and not enrollment.enabled:
@@ -173,7 +174,7 @@ class Registrar:
             self._tell_refused(caller, Reason.DISABLED, "status disabled", now)
         if operation.outcome is None and (operation.replies_left or operation.waiting):
             operation.replies_left = max(operation.replies_left - 1, 0)
-            return Answer(202, waiting, self._retry_after)
+            return Answer(202, waiting(), self._retry_after)
         if operation.outcome is None:
             operation.outcome = self._outcome(operation, enrollment, now)
         hub = self._assigner.name_to_dial(operation.outcome.hub)

@@ -21,7 +21,11 @@ class Fields:
 
     def uint16(self) -> int:
         """Return the next two bytes as a number."""
-        return int.from_bytes(self._take(2), "big")
+        at = self._at
+        self._at = at + 2
+        if self._at > len(self._body):
+            raise ProtocolError("a packet ends too early")
+        return self._body[at] << 8 | self._body[at + 1]
 
     def packet_id(self) -> int:
         """Return a number that is not 0."""

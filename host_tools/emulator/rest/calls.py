@@ -100,7 +100,10 @@ def answer(document: Any, etag: str = "", headers: dict[str, str] | None = None)
     """Return a JSON answer."""
     named = {"ETag": f'"{etag}"'} if etag else {}
     # in ASCII: half a surrogate pair, which a device may report, is JSON and has no UTF-8
-    text = json.dumps(document, separators=(",", ":"), allow_nan=False)
+    try:
+        text = json.dumps(document, separators=(",", ":"), allow_nan=False)
+    except RecursionError:  # what a device answered could just be read
+        raise ServiceError(500001, "the answer is nested too deep") from None
     return Response(text, headers={**named, **(headers or {})}, media_type=errors.JSON)
 
 

@@ -17,6 +17,7 @@ from host_tools.emulator.amqp.door import Door
 from host_tools.emulator.amqp.session import AmqpSession
 from host_tools.emulator.host_names import place
 from host_tools.emulator.serve import ports
+from host_tools.emulator.serve.ending import FAREWELL
 from host_tools.emulator.serve.secured import Secured
 
 PORT = 5671
@@ -100,12 +101,12 @@ class AmqpSessions:
         self._live.discard(connection)
 
     async def close(self) -> None:
-        """End every connection in order, and wait a second for it."""
+        """End every connection in order, and wait a moment for it."""
         for connection in list(self._live):
             connection.close("the cloud stops")
         gone = [connection.gone for connection in self._live]
         if gone:
-            await asyncio.wait(gone, timeout=_GRACE)
+            await asyncio.wait(gone, timeout=FAREWELL)
         if self._sweeper:
             self._sweeper.cancel()
 

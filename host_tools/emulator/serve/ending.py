@@ -6,6 +6,8 @@ Owns who wants to know. Server-sent events, WebSockets and direct methods that w
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+FAREWELL = 0.5  # second for clients to hang up: the ports end one after the other, within two
+
 
 class Ending:
     """The end of one server, which comes once."""

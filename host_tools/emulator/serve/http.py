@@ -7,7 +7,7 @@ and logs, and would wait for streams that never end.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from email.utils import formatdate
 from ssl import SSLContext
@@ -23,7 +23,7 @@ from host_tools.emulator.events import Dropped, Event
 from host_tools.emulator.serve import ports
 from host_tools.emulator.serve.amqp import BEGINNING, AmqpSessions
 from host_tools.emulator.serve.choice import Choice
-from host_tools.emulator.serve.ending import Ending
+from host_tools.emulator.serve.ending import FAREWELL, Ending
 from host_tools.emulator.serve.http_connection import HttpConnection
 from host_tools.emulator.serve.line import Line
 from host_tools.emulator.serve.secured import Secured
@@ -35,7 +35,6 @@ _LARGEST_FRAME = 1024 * 1024  # bytes of one message of a WebSocket
 PATIENCE = 20.0  # seconds
 _KEEP_ALIVE = 60  # seconds until the next request of a client; clients forget after less
 _TICK = 1.0  # second between two looks at the calendar
-_GRACE = 1.0  # second for everybody to end in order
 
 
 class House(Protocol):
@@ -135,13 +134,15 @@ class HttpServer:
         self._server.close()
         self._clock.cancel()
         self.ending.come()
-        if self._amqp:
-            await self._amqp.close()
         for connection in list(self._state.connections):
             if isinstance(connection, HttpConnection):  # a WebSocket's session ends itself
                 connection.shutdown()
-        if self._state.tasks:
-            await asyncio.wait(self._state.tasks, timeout=_GRACE)
+        waits: list[Coroutine[object, object, object]] = []
+        if self._amqp:
+            waits.append(self._amqp.close())
+        if tasks := set(self._state.tasks):  # as they are now: each leaves the other set
+            waits.append(asyncio.wait(tasks, timeout=FAREWELL))
+        await asyncio.gather(*waits)
         for secured in list(self._connections):
             secured.close()
         await asyncio.sleep(0)  # for what goes out at once
@@ -169,27 +170,35 @@ class _Limited:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            receive = _body(receive, self._patience)
+            receive, send = _body(receive, send, self._patience)
         await self._app(scope, receive, send)
 
 
-def _body(receive: Receive, patience: float) -> Receive:
-    size, whole = 0, False
+# a body that nobody asked for, under an answer that has begun (a stream's), is of no account
+def _body(receive: Receive, send: Send, patience: float) -> tuple[Receive, Send]:
+    size, whole, answered = 0, False, False
     deadline = asyncio.get_running_loop().time() + patience
 
     async def limited() -> Message:
         nonlocal size, whole
-        if whole:  # now it waits for the client to leave
+        if whole or answered:  # now it waits for the client to leave
             return await receive()
         try:
             async with asyncio.timeout_at(deadline):
                 message = await receive()
         except TimeoutError:
+            if answered:
+                return await receive()
             raise HTTPException(408, "the body did not come in time") from None
         size += len(message.get("body", b""))
         whole = not message.get("more_body", False)
-        if size > LARGEST_BODY:
+        if size > LARGEST_BODY and not answered:
             raise HTTPException(413, f"the body is larger than {LARGEST_BODY} bytes")
         return message
 
-    return limited
+    async def sending(message: Message) -> None:
+        nonlocal answered
+        answered = True
+        await send(message)
+
+    return limited, sending

@@ -1,4 +1,4 @@
-"""Serve a Cloud over TLS: the only file of the emulator that owns sockets.
+"""Serve a Cloud to devices: MQTT over TLS.
 
 Owns listening, connections, their pace, their end and the clocks. Doesn't own a word of MQTT:
 bytes go to session.py and come from there.
@@ -17,6 +17,7 @@ from host_tools.emulator.faults.action import Kind
 from host_tools.emulator.faults.in_force import Moment
 from host_tools.emulator.faults.wire import Wire
 from host_tools.emulator.serve import ports
+from host_tools.emulator.serve.ending import FAREWELL
 from host_tools.emulator.serve.tls import TlsError, TlsServer
 from host_tools.errors import CommandError
 
@@ -71,7 +72,7 @@ class Listener:
         for connection in list(self._connections):
             connection.close("the cloud stops")
         try:
-            await asyncio.wait_for(self._empty.wait(), _GRACE)
+            await asyncio.wait_for(self._empty.wait(), FAREWELL)
         except TimeoutError:
             for connection in list(self._connections):
                 connection.abort()

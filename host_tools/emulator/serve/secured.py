@@ -78,6 +78,8 @@ class Secured(asyncio.Protocol):
             self._inner.connection_lost(error)
         elif not self._closing:
             self._fail(_GAVE_UP)
+        self._closing = True  # nothing is left to be closed
+        self._forced.cancel()
 
     def pause_writing(self) -> None:
         """Pass on that the other side does not take what it is sent."""

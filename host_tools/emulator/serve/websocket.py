@@ -20,6 +20,7 @@ from host_tools.emulator.errors import ServiceError
 from host_tools.emulator.faults.wire import Wire
 from host_tools.emulator.host_names import place
 from host_tools.emulator.rest import errors
+from host_tools.emulator.serve.http import PATIENCE
 from host_tools.emulator.serve.line import of
 
 PATH = "/$iothub/websocket"
@@ -31,9 +32,12 @@ _NORMAL, _STOPPING, _NOT_BINARY, _TOO_LARGE = 1000, 1001, 1003, 1009
 _WHY = {_TOO_LARGE: "it sent a WebSocket message that is too large"}
 
 
-def routes(door: Cloud) -> list[BaseRoute]:
-    """Return the routes of MQTT over WebSocket; any query string will do."""
-    sessions = _Sessions(door)
+def routes(door: Cloud, patience: float = PATIENCE) -> list[BaseRoute]:
+    """Return the routes of MQTT over WebSocket; any query string will do.
+
+    patience: seconds for who does not take the last of what we said.
+    """
+    sessions = _Sessions(door, patience)
 
     # Azure's C SDK says MQTT: in which case it is said, it is answered
     async def mqtt(websocket: WebSocket) -> None:
@@ -56,15 +60,16 @@ def _refusal(why: str) -> Response:
 class _Sessions:
     """All sessions that came by WebSocket, and the clock of their deadlines."""
 
-    def __init__(self, door: Cloud) -> None:
+    def __init__(self, door: Cloud, patience: float) -> None:
         self._door = door
+        self._patience = patience
         self._all: set[_Connection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
 
     async def serve(self, websocket: WebSocket, subprotocol: str) -> None:
         """Serve one connection to its end."""
         await websocket.accept(subprotocol)
-        connection = _Connection(websocket, self._door)
+        connection = _Connection(websocket, self._door, self._patience)
         self._all.add(connection)
         if self._sweeper is None:
             self._sweep()
@@ -87,17 +92,19 @@ class _Sessions:
 class _Connection:
     """One WebSocket and the session on it."""
 
-    def __init__(self, websocket: WebSocket, door: Cloud) -> None:
+    def __init__(self, websocket: WebSocket, door: Cloud, patience: float) -> None:
         self._websocket = websocket
+        self._patience = patience
         self._unsent: list[bytes] = []
         self._waiting = 0  # bytes in it
         self._over = False  # nothing more is to be sent
         self._news = asyncio.Event()  # there is something to send, or it is over
         self._room = asyncio.Event()  # what was to be sent is on its way
         self._code = _NORMAL
+        self._forced: asyncio.TimerHandle | None = None  # when patience with the device ends
         client = websocket.client
         address = place(client.host, client.port) if client else ""
-        abort = of(websocket).abort
+        self._abort = abort = of(websocket).abort
         watcher = door.traces.open(address, time.time())
         self.session = Wire(
             door, self._send, self._hang_up, abort, time.monotonic(), address, watcher
@@ -119,6 +126,8 @@ class _Connection:
             reader.cancel()
             await asyncio.wait([reader])
             self._close("the connection broke")
+            if self._forced:
+                self._forced.cancel()
         if not reader.cancelled():
             reader.result()  # a fault of ours is not to be swallowed
 
@@ -164,6 +173,8 @@ class _Connection:
 
     def _hang_up(self) -> None:
         self._over = True
+        if self._forced is None:
+            self._forced = asyncio.get_running_loop().call_later(self._patience, self._abort)
         self._news.set()
 
     def _close(self, why: str) -> None:

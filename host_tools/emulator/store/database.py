@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from host_tools.emulator.store import schema
 from host_tools.errors import CommandError
@@ -20,6 +21,19 @@ class StoreError(Exception):
     """The database can not be used, e.g. as the disk is full; the text says why."""
 
 
+class _Rows(sqlite3.Cursor):
+    """What a statement found; a file that is damaged may fail only when they are read."""
+
+    def __next__(self) -> Any:
+        try:
+            return super().__next__()
+        except sqlite3.Error as error:
+            raise StoreError(str(error)) from None
+
+    def fetchone(self) -> Any:
+        return next(self, None)
+
+
 class Database:
     """One database file; one process at a time."""
 
@@ -28,7 +42,11 @@ class Database:
         path = directory / FILE
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+            try:
+                os.fchmod(file, 0o600)  # one that was copied here may have come with another
+            finally:
+                os.close(file)
         except OSError as error:
             raise CommandError(f"can not keep state in {directory}: {error.strerror}") from None
         self._depth = 0
@@ -45,6 +63,9 @@ class Database:
         self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = NORMAL")
+        # pages of 4 KiB: a checkpoint waits for the disk while nobody is served, and the default
+        # of 1 000 makes one for every hundred registrations
+        self._connection.execute("PRAGMA wal_autocheckpoint = 16384")
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
         if version > schema.VERSION:
             raise sqlite3.DatabaseError(f"made by a newer version of keystead, {version}")
@@ -60,7 +81,7 @@ class Database:
     def execute(self, statement: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
         """Run one statement; raise StoreError."""
         try:
-            return self._connection.execute(statement, values)
+            return self._connection.cursor(_Rows).execute(statement, values)
         except sqlite3.Error as error:
             raise StoreError(str(error)) from None
 
@@ -90,4 +111,8 @@ class Database:
 def _why(error: sqlite3.Error, directory: Path, path: Path) -> str:
     if "locked" in str(error):
         return f"another keystead cloud uses {directory}: stop it, or choose another --state-dir"
+    if "newer" in str(error):
+        return f"{path} was {error}: use that one, or choose another --state-dir"
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        return f"can not keep state in {directory} ({error}): is the disk full?"
     return f"can not use {path} ({error}): move it away to begin anew"
