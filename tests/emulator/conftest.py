@@ -1,4 +1,4 @@
-"""Boards for tests, each on a chip of its own; a cloud for MQTT clients, one for a whole module."""
+"""Boards for tests, each on a chip of its own; one cloud for a whole module of MQTT clients."""
 
 import asyncio
 import shutil
