@@ -110,7 +110,7 @@ async def _serve_services(served: Served, args: argparse.Namespace, stack: Async
     rest_port = _chosen(args, args.rest_port, REST_PORT)
     if amqp_port is not None:
         context = cloud.tls_context(args.host)
-        amqp = serve_amqp(door, context, args.host, amqp_port, failed)
+        amqp = serve_amqp(door, context, args.host, amqp_port, failed, cloud.traces)
         served.others["AMQP"] = (await stack.enter_async_context(amqp)).port
     if rest_port is not None:
         endpoint = place(dialable(args.host), served.port)
@@ -121,7 +121,7 @@ async def _serve_services(served: Served, args: argparse.Namespace, stack: Async
                 rest_port,
                 endpoint,
                 lambda _: served.facts(False),
-                AmqpSessions(door),
+                AmqpSessions(door, cloud.traces),
             )
         )
 

@@ -19,7 +19,6 @@ from host_tools.emulator.faults.faults import Faults
 from host_tools.emulator.host_names import HostNames, without_port
 from host_tools.emulator.hub.hub import Hub
 
-UNAUTHORIZED = ServiceError(401002, "Unauthorized")
 _BEARER = b"bearer "
 
 
@@ -67,7 +66,7 @@ class Access:
             hub.policies.check(token, names(hub.name, request), right, now)
         except AccessDenied as denied:
             self._tell(hub, header, denied.reason, now)
-            raise UNAUTHORIZED from None
+            raise unauthorized() from None
         return hub
 
     # Authorization: Bearer {control token}
@@ -124,3 +123,10 @@ def caller(header: bytes) -> str:
         return f"policy {Token.parse(header).policy}"
     except AccessDenied:
         return "a caller of its REST interface"
+
+
+# a new one each time: an exception that is raised again keeps the frames of all times before, and
+# with them each request
+def unauthorized() -> ServiceError:
+    """Return the answer to who may not do what he asks for."""
+    return ServiceError(401002, "Unauthorized")

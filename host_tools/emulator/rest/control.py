@@ -29,7 +29,7 @@ from host_tools.emulator.faults.rule import Rule
 from host_tools.emulator.hub.messages import CloudMessage
 from host_tools.emulator.policies import SERVICE_CONNECT
 from host_tools.emulator.rest import bodies, errors, hub
-from host_tools.emulator.rest.access import UNAUTHORIZED, Access
+from host_tools.emulator.rest.access import Access, unauthorized
 from host_tools.emulator.rest.bodies import INVALID
 from host_tools.emulator.rest.calls import Call, Endpoint, answer, served
 from host_tools.emulator.rest.errors import NOT_FOUND, NOT_SERVED
@@ -72,7 +72,7 @@ class Control:
         async def endpoint(request: Request) -> Response:
             try:
                 if not self.access.is_control(request):
-                    raise UNAUTHORIZED
+                    raise unauthorized()
                 return await handler(request)
             except ServiceError as error:
                 return errors.response(error)
@@ -94,7 +94,7 @@ class Control:
             if not self.access.is_control(request):
                 own = self.access.hub(request, SERVICE_CONNECT, time.time()).name.lower()
                 if wanted.hubs - {own}:
-                    raise UNAUTHORIZED
+                    raise unauthorized()
                 wanted = replace(wanted, hubs=frozenset({own}))
             return self.stream.response(request, wanted)
         except ServiceError as error:

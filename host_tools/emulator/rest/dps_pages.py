@@ -18,7 +18,7 @@ from host_tools.emulator.rest.dps_calls import House, body_of, shown
 
 _PAGE, _LARGEST_PAGE = 100, 1000
 # SELECT * [FROM {anything}], or just *: the service lists all, and there is nothing else to ask
-_QUERY = re.compile(r"\s*(?:select\s+\*(?:\s+from\s+\w+)?|\*)?\s*", re.IGNORECASE)
+_QUERY = re.compile(r"(?:select\s+\*(?:\s+from\s+\w+)?|\*)?", re.IGNORECASE)
 _Item = TypeVar("_Item")
 
 
@@ -34,7 +34,7 @@ async def page_of(
     """Return one page; page: the items after a name, so many; written: one as it is shown."""
     body = json_fields.fields(json_fields.parse(await body_of(request)), "the body")
     query = json_fields.text(body, "query") or ""
-    if not _QUERY.fullmatch(query):
+    if not _QUERY.fullmatch(query.strip()):
         raise mistake("The query must be SELECT * FROM enrollments: this DPS knows no conditions.")
     count, after = _count(request), _after(request)
     items = page(after, count + 1)  # one more, to see whether there is a next page

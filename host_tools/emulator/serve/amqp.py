@@ -19,6 +19,8 @@ from host_tools.emulator.host_names import place
 from host_tools.emulator.serve import ports
 from host_tools.emulator.serve.ending import FAREWELL
 from host_tools.emulator.serve.secured import Secured
+from host_tools.emulator.trace.trace import Spoken
+from host_tools.emulator.trace.traces import Traces
 
 PORT = 5671
 BEGINNING = b"AMQP"  # of every connection
@@ -34,12 +36,13 @@ async def serve_amqp(
     host: str = "127.0.0.1",
     port: int = PORT,
     failed: Callable[[str, str], object] = lambda address, why: None,
+    traces: Traces | None = None,
 ) -> AsyncIterator["AmqpListener"]:
     """Serve on host and port (0: a free one) until the block ends; CommandError.
 
     failed: told an address, and why its TLS hand-shake failed.
     """
-    listener = AmqpListener(door, context, failed)
+    listener = AmqpListener(AmqpSessions(door, traces), context, failed)
     await listener.open(host, port)
     try:
         yield listener
@@ -51,10 +54,13 @@ class AmqpListener:
     """One listening port and all connections that came in by it."""
 
     def __init__(
-        self, door: Door, context: ssl.SSLContext, failed: Callable[[str, str], object]
+        self,
+        sessions: "AmqpSessions",
+        context: ssl.SSLContext,
+        failed: Callable[[str, str], object],
     ) -> None:
         self.port = 0
-        self._sessions = AmqpSessions(door)
+        self._sessions = sessions
         self._context = context
         self._failed = failed
         self.connections: set[Secured] = set()
@@ -81,10 +87,16 @@ class AmqpListener:
 class AmqpSessions:
     """All AMQP connections by one door, whichever ports they came in by."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Door, traces: Traces | None = None) -> None:
         self.door = door
+        self._traces = traces
         self._live: set[AmqpProtocol] = set()
         self._sweeper: asyncio.TimerHandle | None = None
+
+    def watcher(self, address: str) -> Spoken | None:
+        """Begin a connection's time line, if connections are traced."""
+        trace = self._traces.open(address, time.time()) if self._traces else None
+        return Spoken(trace) if trace else None
 
     def protocol(self) -> "AmqpProtocol":
         """Return a protocol for one more connection."""
@@ -131,8 +143,14 @@ class AmqpProtocol(asyncio.Protocol):
         """Begin."""
         self._transport = cast(asyncio.Transport, transport)
         host, port, *_ = transport.get_extra_info("peername") or ("", 0)
+        address = place(host, port)
         self._session = AmqpSession(
-            self._sessions.door, self._send, self._hang_up, time.monotonic(), place(host, port)
+            self._sessions.door,
+            self._send,
+            self._hang_up,
+            time.monotonic(),
+            address,
+            self._sessions.watcher(address),
         )
         self._sessions.add(self)
 

@@ -152,11 +152,14 @@ class Connection(asyncio.BufferedProtocol):
         if self._session.closed:  # OpenSSL might answer, and our half is closed
             return
         tls = self._tls
+        shaken = tls.established
         try:
             plain = tls.receive(self._listener.room[:nbytes])
         except TlsError as error:
             self.close(f"TLS: {error}")
             return
+        if self._watcher and tls.established and not shaken:
+            self._watcher.note(tls.terms, time.time())
         if self._unheard or self._full or self._held or tls.ended or len(plain) > _PART:
             self._unheard += plain
             self._go_on()

@@ -35,6 +35,12 @@ class TlsServer:
         self._choose = choose
         self._hello = b""  # what came while the name is not known
 
+    @property
+    def terms(self) -> str:
+        """Return what was agreed on, e.g. "TLSv1.3, TLS_AES_256_GCM_SHA384"."""
+        cipher = self._tls.cipher()
+        return f"{self._tls.version()}, {cipher[0] if cipher else 'no cipher'}"
+
     def receive(self, data: bytes | memoryview) -> bytes:
         """Take bytes from the network; return what they mean. Raises TlsError."""
         if self._choose:
