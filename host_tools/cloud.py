@@ -111,7 +111,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until SIGINT or SIGTERM, or do what a verb says."""
+    """Serve until SIGINT, SIGTERM or SIGHUP, or do what a verb says."""
     if args.cloud_verb:
         return int(args.cloud_command(args))
     asyncio.run(_run(args))
@@ -120,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
 
 async def _run(args: argparse.Namespace) -> None:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(name, stop.set)
     failures: list[OSError] = []
 

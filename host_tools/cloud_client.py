@@ -9,6 +9,7 @@ online or did not answer in time.
 
 import argparse
 import json
+import re
 import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -100,8 +101,10 @@ def _by_hand(url: str, token_file: Path, ca: Path | None) -> Control:
         try:
             document = json.loads(text)
             text, named = str(document["token"]), str(document["ca"])
-        except (ValueError, KeyError):
+        except (ValueError, KeyError, RecursionError):
             raise CommandError(f"{token_file} holds no control token") from None
+    if not re.fullmatch("[!-~]+", text):
+        raise CommandError(f"{token_file} holds no control token, which is one word")
     if not ca and not named:
         raise CommandError("--url needs --ca: the certificate that the cloud is trusted by")
     return Control(url.rstrip("/"), str(ca or named), text)

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from host_tools.emulator.access import Reason
 from host_tools.emulator.timestamps import logged
+from host_tools.emulator.trace.mask import shown
 
 _LONGEST = 160  # characters of foreign text in a line
 
@@ -127,7 +128,7 @@ class Refused(Event):
         """Return what there is to say as JSON values."""
         return {
             "service": self.service,
-            "device_id": self.device_id,
+            "device_id": shown(self.device_id),
             "reason": self.reason.name.lower().replace("_", "-"),
             "detail": self.reason.value,
             "answer": self.answer,
@@ -135,7 +136,7 @@ class Refused(Event):
 
     def line(self) -> str:
         """Return one line for a person."""
-        who = printable(self.device_id)
+        who = shown(self.device_id)
         return f"{who} refused by {self.service} ({self.answer}): {self.reason.value}"
 
 
@@ -149,9 +150,18 @@ class Failed(Event):
     why: str
     answer: str  # what the device was told, e.g. "error 500001"
 
+    def fields(self) -> dict[str, Any]:
+        """Return what there is to say as JSON values."""
+        return {
+            "service": self.service,
+            "device_id": shown(self.device_id),
+            "why": self.why,
+            "answer": self.answer,
+        }
+
     def line(self) -> str:
         """Return one line for a person."""
-        who = printable(self.device_id)
+        who = shown(self.device_id)
         return f"{who} could not be served by {self.service} ({self.answer}): {self.why}"
 
 

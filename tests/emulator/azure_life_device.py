@@ -52,7 +52,8 @@ class Device:
     async def called(self, request: MethodRequest) -> None:
         """Answer a method with what it brought."""
         tell(method=request.name)
-        answer = MethodResponse.create_from_method_request(request, 207, {"heard": request.payload})
+        heard = {"heard": request.payload}
+        answer = MethodResponse.create_from_method_request(request, 207, heard)
         await self.client.send_method_response(answer)
 
     async def obey(self, command: str, *what: Any) -> Any:

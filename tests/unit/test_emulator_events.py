@@ -87,3 +87,11 @@ def test_a_refusal_in_json_has_a_reason_for_scripts_and_words_for_people():
     fields = Refused(AT, "DPS", "dev-1", Reason.WRONG_KEY, "CONNACK 5").fields()
     assert fields["reason"] == "wrong-key"
     assert fields["detail"] == "the token is signed with a wrong key"
+
+
+def test_a_key_that_is_shown_as_a_name_is_masked():
+    key = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc="
+    refused = Refused(0, "DPS", key, Reason.BAD_USERNAME, "CONNACK 4")
+    failed = Failed(0, "DPS", key, "no reason", "CONNACK 3")
+    for event in (refused, failed):
+        assert key not in event.line() + event.json()

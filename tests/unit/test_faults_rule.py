@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from host_tools.emulator.faults import action, when, who, words
 from host_tools.emulator.faults.action import ACTIONS, PLACES, Kind
 from host_tools.emulator.faults.phrases import PhraseError, seconds
-from host_tools.emulator.faults.rule import KEYS, Rule
+from host_tools.emulator.faults.rule import KEYS, Rule, from_sentence
 from host_tools.emulator.faults.when import WHEN
 from host_tools.emulator.faults.who import WHO
 from host_tools.errors import CommandError
@@ -207,3 +207,8 @@ def test_the_vocabulary_has_every_phrase():
     text = "\n".join(words.vocabulary())
     for phrase in (*WHO, *WHEN, *ACTIONS):
         assert phrase.sample in text
+
+
+def test_a_sentence_of_any_length_is_read_in_no_time():
+    with pytest.raises(CommandError, match="is not a rule"):
+        from_sentence("x, when y gets " * 20_000)

@@ -26,6 +26,7 @@ KEYS = ("who", "when", "gets", "times", "skip", "at_most", "chance", "from", "un
 _ANY = range(1, 1_000_001)
 _FOR_EVER = float("inf")
 _NAMELESS = frozenset({at.TLS, at.DNS, at.NTP})
+_LONGEST = 500  # characters of a sentence
 _OFTEN = {"once": 1, "twice": 2}
 # {who}[, when {when},] gets {gets}[, {how often}]
 _SENTENCE = re.compile(
@@ -110,7 +111,9 @@ class Rule:
 
 def from_sentence(text: str) -> Rule:
     """Return the rule in "the 3rd board, when it registers, gets 429, twice"; CommandError."""
-    match = _SENTENCE.fullmatch(" ".join(text.split()))
+    words = " ".join(text[: _LONGEST + 1].split())
+    # the pattern tries every place: of a long text, too many
+    match = _SENTENCE.fullmatch(words) if len(text) <= _LONGEST else None
     if not match:
         raise CommandError(
             f'"{shown(text)}" is not a rule: write it as'
