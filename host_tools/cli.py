@@ -35,7 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; return the exit code."""
     end_cleanly_on_sigterm()
     words = list(sys.argv[1:] if arguments is None else arguments)
-    parser, verb = _parser(words)
+    try:
+        parser, verb = _parser(words)
+    except KeyboardInterrupt:  # while it loads
+        return 130
     args = parser.parse_args(words)
     if verb is None:
         parser.print_help()

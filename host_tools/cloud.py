@@ -21,18 +21,15 @@ and in Python, with the unmodified azure-iot-device:
       symmetric_key=DEVICE_KEY, server_verification_cert=open("ca.pem").read())
   where DEVICE_KEY is what `keystead derive-key dev-1` makes of the group's key
 
-cloud.toml, all of it optional:
+exit codes of the verbs: 3 where a device is not connected or does not answer in time.
+
+cloud.toml, all of it optional (docs/emulator.md has every key):
   [dps]
   id_scope = "0ne00002193"
-  assigning_replies = 2      # answers "assigning" before "assigned"
-  retry_after = 1            # seconds
-  refuse_at = "register"     # or "connect": where a bad token is refused
   [[enrollment_group]]
   name = "mylegacydevices"
-  primary_key = "..."        # and secondary_key: Base64, 16 to 64 bytes;
-                             # generated when absent
+  primary_key = "..."        # Base64, 16 to 64 bytes; generated when absent
   hub = "test-docs-hub.azure-devices.net"
-  enabled = true
   [[individual_enrollment]]
   registration_id = "bench-1"
   device_id = "pump-7"       # the registration ID when absent

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from host_tools import signals
 from host_tools.emulator.rest.control_file import Control, load
@@ -83,11 +83,19 @@ def find(args: argparse.Namespace) -> Control:
         if token_file:
             raise CommandError("--token-file needs --url: the cloud it is for")
         return load(getattr(args, "state_dir", None))
-    if not url.startswith("https://"):
-        raise CommandError(f"--url {url[:80]!r} must begin with https://")
+    if not _is_url(url):
+        raise CommandError(f"--url {url[:80]!r} must be https://HOST or https://HOST:PORT")
     if not token_file:
         raise CommandError("--url needs --token-file: the cloud's control token")
     return _by_hand(url, token_file, getattr(args, "ca", None))
+
+
+def _is_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme == "https" and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _by_hand(url: str, token_file: Path, ca: Path | None) -> Control:

@@ -331,7 +331,7 @@ async def test_without_an_option_the_cloud_started_last_is_meant(tmp_path: Path)
     [
         (("devices", "--state-dir", "/nowhere"), "no cloud with state in /nowhere runs"),
         (("devices", "--url", "https://127.0.0.1:1"), "--url needs --token-file"),
-        (("devices", "--url", "127.0.0.1:1", "--token-file", "x"), "must begin with https://"),
+        (("devices", "--url", "127.0.0.1:1", "--token-file", "x"), "must be https://HOST"),
         (("devices", "--token-file", "x"), "--token-file needs --url"),
         (("twin", "d", "--patch", "{"), "--patch is not JSON"),
         (("twin", "d", "--patch", "[]"), "--patch is not a JSON object"),

@@ -1,6 +1,7 @@
 """cloud.toml: what it may hold, and the one line for everything else."""
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -361,3 +362,16 @@ def test_any_document_is_a_config_or_a_complaint(document):
         assert str(error).startswith("cloud.toml, line 1")
     else:
         assert config.hubs
+
+
+def test_the_guide_to_the_emulator_shows_a_config_that_is_taken(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text()
+    [block] = re.findall(r"^```toml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    path = tmp_path / "cloud.toml"
+    path.write_text(block)
+    config = load(path)
+    assert config.groups[0].initial_twin == {
+        "tags": {"site": "lab"},
+        "properties": {"desired": {"interval": 60}},
+    }
+    assert config.individuals[0].allocation == "custom"
