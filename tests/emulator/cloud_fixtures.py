@@ -101,6 +101,7 @@ async def start(*arguments: object) -> asyncio.subprocess.Process:
         *map(str, arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        limit=2**24,  # bytes of a line: the first one names every enrollment
     )
 
 
