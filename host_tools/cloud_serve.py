@@ -130,7 +130,7 @@ async def _serve_datagrams(
     served: Served, what: str, port: int | None, answers: Names | Clock, stack: AsyncExitStack
 ) -> None:
     if port is not None:
-        serving = serve_datagrams(answers.answer, served.host, port, what)
+        serving = serve_datagrams(answers.answer, served.host, port, what, served.cloud.clock)
         served.others[what] = await stack.enter_async_context(serving)
 
 

@@ -1,4 +1,4 @@
-"""docs/failures.md, made from the catalogue that the firmware itself carries.
+"""docs/failures.md, made from the catalogue that the firmware's words are made from.
 
 Run as `python -m host_tools.failures_page > docs/failures.md`.
 """
@@ -12,11 +12,30 @@ _STEPS = {
 
 _HEAD = """# Failures
 
-The board says why. The number is on the serial console (`FAILURE 62 dps-unauthorized`), it is
-stored in NVS (namespace `keystead`, key `failure`), and the LED blinks it while the board waits
-for its next attempt: the tens, a short pause, the units, a long pause.
+The board says why it is not connected. Each reason has a number; the first digit is the step that
+failed, so 6 is always DPS.
 
-A number in brackets behind the name is the service's or the chip's own code.
+## Read the LED
+
+While the board waits for its next attempt the LED blinks the number: the tens, a pause of one
+second, the units, a pause of two seconds, and again. It is dark while all is well. This is 62:
+
+```text
+##...##...##...##...##...##............##...##.......................##...##...
+`------------ 6 ----------'            `- 2 -'     each # or . is a tenth of a second
+```
+
+## Where else it is said
+
+- **Serial console**: `FAILURE 62 dps-unauthorized (401): ...` with what happened, what to do and
+  when the next attempt is. A number in brackets is the service's or the chip's own code.
+- **`import status`** at the REPL, after Ctrl-C: the last failure with its words, and all else
+  about the board.
+- **The log**: its last lines outlive a reset. `status` shows them, and so does the direct method
+  `keystead*log` once the device is connected.
+- **The twin**: `lastFailure` of the reported component `keystead`, as soon as the device is
+  connected again: number, reason, text and time.
+- **Flash**: the number, in NVS, namespace `keystead`, key `failure`; 0 after ten good minutes.
 
 This page is made from `firmware/keystead/catalogue.py` by `make docs`.
 """
@@ -29,7 +48,7 @@ def page() -> str:
     for number, name, happened, remedy in CATALOGUE:
         if number // 10 != step:
             step = number // 10
-            parts.append(f"\n## {_STEPS[step]}\n")
+            parts.append(f"\n## {step}: {_STEPS[step]}\n")
             parts.append(
                 "| Number | Name | What happened | What to do |\n| --- | --- | --- | --- |"
             )

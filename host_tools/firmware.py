@@ -9,8 +9,11 @@ third is yours.
 """
 
 import argparse
+import os
 import shutil
 import subprocess
+import tempfile
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -18,10 +21,13 @@ import keystead
 from host_tools import roots
 from host_tools.errors import CommandError
 from host_tools.toolchain import micropython
+from keystead.catalogue import CATALOGUE
 
 PACKAGES = ("keystead", "rim")
-HOST_ONLY = ("registration_id.py",)  # portable, but no board makes its own name
-TEXTS = ("boot.py", "main.py", "app.py")
+# portable, but no board makes its own name; its words on failures are in failures.txt
+HOST_ONLY = ("registration_id.py", "catalogue.py")
+TEXTS = ("boot.py", "main.py", "app.py", "status.py")
+_DAY = 86_400  # seconds
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -83,12 +89,40 @@ def build(
         (folder / "certs" / f"{name}.der").write_bytes(der)
     for text in TEXTS:
         shutil.copyfile(origin / text, folder / text)
+    (folder / "failures.txt").write_text(failures())
     size = sum(compile_folder(origin / name, folder / "lib" / name) for name in PACKAGES)
+    size += _stamp(folder / "lib" / "rim")
     if pins:
         size += compile_folder(pins, folder / "lib")
     if umqtt:
         compile_folder(micropython.umqtt() / "umqtt", folder / "lib" / "umqtt")
     return size
+
+
+def failures() -> str:
+    """Return the catalogue as rim.words reads it."""
+    return "".join("{}|{}|{}|{}\n".format(*entry) for entry in CATALOGUE)
+
+
+def _stamp(target: Path) -> int:
+    """Write down when the image was built: no clock on a board can be right before that.
+
+    A day less, as the clock of whoever builds it may be wrong by hours.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "rim" / "built.py"
+        file.parent.mkdir()
+        file.write_text(f"TIME = {_build_time() - _DAY}\n")
+        return _compile(file, target)
+
+
+def _build_time() -> int:
+    said = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if not said:
+        return int(time.time())
+    if not said.isdecimal():
+        raise CommandError("SOURCE_DATE_EPOCH is not a number of seconds since 1970")
+    return int(said)
 
 
 def compile_folder(origin: Path, target: Path) -> int:

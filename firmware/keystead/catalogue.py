@@ -1,11 +1,12 @@
 """The catalogue of failures: every reason, its number, what happened and what to do.
 
-The one source for the serial log, the LED, the last-failure record in flash and
-docs/failures.md, which is generated from it. Loaded only when something failed.
+The one source for the serial log, the LED, the last-failure record in flash, the twin, the status
+at the REPL and docs/failures.md. No board loads it: host_tools.firmware makes failures.txt of it,
+of which rim.words reads the line that is wanted.
 
 Numbers have two digits from 1 to 9, so that an LED can blink them: tens, pause, units. The tens
 digit is the step of the boot: 1 program, 2 factory record, 3 network, 4 clock, 5 TLS, 6 DPS,
-7 MQTT, 8 hub, 9 application.
+7 MQTT, 8 hub, 9 application. A "|" is in no text: it parts them in failures.txt.
 """
 
 # (number, reason, what happened, what to do)
@@ -28,10 +29,12 @@ CATALOGUE = (
      "Do not copy flash from board to board: install this board's own record."),
     (26, "record-garbled", "A field of the factory record can not be right",
      "Make the factory record again with this version's tools."),
+    (27, "key-rejected", "A new pair of device keys was not taken; the old pair stays",
+     "Send keys of 16 to 64 bytes in Base64; if the flash is at fault, replace the board."),
     (31, "network-unset", "No network is configured",
-     "Put the Wi-Fi name and password into config.json: docs/boards.md."),
+     "Put a network into config.json: docs/configuration.md."),
     (32, "network-down", "The network could not be joined",
-     "Check name and password in config.json, the access point, and the distance to it."),
+     "Wi-Fi: name, password, distance. Ethernet: cable, switch. Cellular: SIM, APN, antenna."),
     (33, "name-unknown", "A host name could not be resolved",
      "Check DNS: can another machine on this network resolve the name?"),
     (34, "unreachable", "The server refused the connection or there is no route to it",
@@ -40,8 +43,10 @@ CATALOGUE = (
      "Check the uplink; a firewall that drops silently looks just like this."),
     (36, "connection-lost", "The connection broke",
      "Nothing, if it comes back; if it happens again and again, check radio and uplink."),
+    (37, "config-invalid", "config.json can not be used; the last good one is, if there is one",
+     "Mend the line or member that the detail names: docs/configuration.md."),
     (41, "clock-unset", "The board does not know the time, so it can not sign a token",
-     "Allow NTP (UDP port 123) or set the NTP host in config.json to one on site."),
+     "Allow NTP (UDP port 123), or name a time server on site in config.json."),
     (51, "tls-untrusted", "The server's certificate is not signed by a root this board trusts",
      "Is a proxy opening TLS? Else install the current roots in certs/."),
     (52, "tls-wrong-name", "The server's certificate is for another host name",
@@ -77,13 +82,19 @@ CATALOGUE = (
     (73, "dps-garbled", "DPS answered something that can not be understood",
      "Try again; send the serial log to the developers if it lasts."),
     (81, "hub-refused", "The hub refused the connection",
-     "Is the device enabled in the hub? Is the clock right? The board asks DPS again."),
+     "Is the device enabled in the hub? Was its key changed there? The board asks DPS again."),
     (82, "hub-unavailable", "The hub is there but does not take connections now",
      "Nothing; the board waits. Look at the service's status page if it lasts."),
+    (84, "twin-rejected", "The hub did not take reported properties",
+     "Look at what app.py reports: at most 32 KB in all, 10 levels deep, names without . and $."),
+    (86, "hub-flapping", "The connection breaks within a minute, again and again",
+     "Look for a second device with this identity: each throws the other out. Else the uplink."),
     (91, "app-absent", "There is no app.py on the board",
      "Copy an app.py with a function run(device) to the board."),
     (92, "app-broken", "app.py raised an exception",
      "Mend app.py: its traceback is on the serial console."),
+    (94, "journal-failed", "The offline journal could not keep a message",
+     "Make room on the file system or set a smaller journal; does app.py send too large a one?"),
 )  # fmt: skip
 
 

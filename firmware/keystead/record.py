@@ -20,18 +20,17 @@ import binascii
 import struct
 
 from keystead.failure import Failure
-from keystead.sas import sas_token
 
 VERSION = 1
 ENDPOINT = "global.azure-devices-provisioning.net"
 
 _HEAD = "<2sBBH6s"
 _HEAD_SIZE = 12
-_KEY_SIZES = range(16, 65)  # bytes, as the service accepts
+KEY_SIZES = range(16, 65)  # bytes, as the service accepts
 
 
 class FactoryRecord:
-    """Who the board is and how it proves it. Keys go in, tokens come out."""
+    """Who the board is, and the keys by which it proves it."""
 
     def __init__(
         self,
@@ -57,9 +56,9 @@ class FactoryRecord:
     def _check(self) -> None:
         if len(self.mac) != 6 or not self.id_scope or not self.registration_id:
             raise Failure("record-garbled", "MAC, ID scope or registration ID is missing")
-        if len(self._primary_key) not in _KEY_SIZES:
+        if len(self._primary_key) not in KEY_SIZES:
             raise Failure("record-garbled", "device key is not of 16 to 64 bytes")
-        if self._secondary_key and len(self._secondary_key) not in _KEY_SIZES:
+        if self._secondary_key and len(self._secondary_key) not in KEY_SIZES:
             raise Failure("record-garbled", "secondary device key is not of 16 to 64 bytes")
         if max(map(len, self._fields())) > 255:
             raise Failure("record-garbled", "a text is longer than 255 bytes")
@@ -70,20 +69,38 @@ class FactoryRecord:
         # MicroPython has no (*texts, ...)
         return texts + (self._primary_key, self._secondary_key)  # noqa: RUF005
 
-    def token(self, resource: str, expiry: int, policy: str = "", second: bool = False) -> str:
-        """Return a SAS token for resource, signed with the primary device key.
-
-        second: sign with the secondary key, if the record has one.
-        """
-        key = (second and self._secondary_key) or self._primary_key
-        return sas_token(resource, key, expiry, policy)
-
     def pack(self) -> bytes:
         """Return the record's bytes."""
-        body = b"".join(bytes([len(field)]) + field for field in self._fields())
+        body = join(self._fields())
         size = _HEAD_SIZE + len(body) + 4
         packed = struct.pack(_HEAD, b"KS", VERSION, 0, size, self.mac) + body
         return packed + struct.pack("<I", binascii.crc32(packed))
+
+    def crc(self) -> int:
+        """Return the CRC-32 at the record's end: what belongs to another record has another."""
+        # not the CRC-32 of pack(): over its own CRC that is the same for every record
+        return int(struct.unpack("<I", self.pack()[-4:])[0])
+
+    def keys(self) -> list[bytes]:
+        """Return primary and secondary device key, for keystead.key_ring only."""
+        return [self._primary_key, self._secondary_key]
+
+
+def join(fields: list[bytes] | tuple[bytes, ...]) -> bytes:
+    """Return fields one behind the other, each with a length byte before it."""
+    return b"".join(bytes([len(field)]) + field for field in fields)
+
+
+def split(body: bytes) -> list[bytes]:
+    """Return the fields that join() put together, none if the last one is cut."""
+    fields = []
+    while body:
+        end = 1 + body[0]
+        if len(body) < end:
+            return []
+        fields.append(body[1:end])
+        body = body[end:]
+    return fields
 
 
 def unpack(blob: bytes, mac: bytes) -> FactoryRecord:
@@ -111,10 +128,7 @@ def unpack(blob: bytes, mac: bytes) -> FactoryRecord:
 
 
 def _texts(body: bytes) -> tuple[str, str, bytes, bytes, str]:
-    texts = []
-    while body:
-        texts.append(body[1 : 1 + body[0]])
-        body = body[1 + body[0] :]
+    texts = split(body)
     if len(texts) != 5:
         raise Failure("record-garbled", "%d texts instead of 5" % len(texts))
     try:

@@ -1,36 +1,66 @@
-"""The aftermath of a failure: say why on the console, in flash and by LED, and wait.
+"""The aftermath of a failure: say why on the console, in flash and for the twin, and how to go on.
 
-Owns how long. Loaded only when something failed, as is the catalogue with its words.
+Loaded only when something failed, as is the catalogue with its words.
 """
 
-from keystead.backoff import backoff
-from keystead.catalogue import entry
-from rim import flash
-from rim.led import Led
+import sys
+from io import StringIO
+
+import machine
+
+from keystead.course import failed, lost, settled
+from keystead.failure import Failure
+from rim import clock, flash
 from rim.log import log
+from rim.memory import chance
+from rim.words import entry
 
-# the service will say the same until somebody changes something there: ask slowly
-_SLOW = ("dps-refused", "dps-unauthorized", "dps-unknown", "dps-rejected", "dps-failed",
-         "dps-disabled", "hub-refused")  # fmt: skip
+_STARVED = 3  # times out of memory in a row: then only a reset gives it back
+_OUT_OF_MEMORY = 12
 
 
-def tell(failure, attempt: int, chance: float, feed) -> None:
-    """Tell the failure with number, cause and remedy, and keep its number in flash.
+def tell(failure: Failure) -> dict:
+    """Tell a failure with number, cause and remedy; keep its number in flash.
 
-    attempt: failures in a row; then wait before the next one, blinking the number. 0: do not
-    wait. chance: in [0, 1).
+    Returns what the twin is to know of it: number, reason, text, and the time if that is known.
     """
-    try:
-        number, happened, remedy = entry(failure.reason)
-    except KeyError:  # a Failure of app.py's own
-        number, happened, remedy = entry("bug")
+    number, _, happened, remedy = entry(failure.reason)
     log("FAILURE %d %s" % (number, failure))
     log("  what happened: " + happened)
     log("  what to do:    " + remedy)
     flash.store_failure(number)
-    if not attempt:
-        return
-    base, ceiling = (60, 7200) if failure.reason in _SLOW else (2, 300)
-    wait = failure.retry_after + backoff(attempt, chance, base, ceiling)
+    told = {"number": number, "reason": failure.reason, "text": str(failure)}
+    if clock.is_set():
+        told["at"] = clock.stamp()
+    return told
+
+
+def trace(error) -> None:
+    """Write an exception's traceback to the log."""
+    text = StringIO()
+    sys.print_exception(error, text)
+    for line in text.getvalue().strip().split("\n"):
+        log(line)
+
+
+def after(device, failure: Failure, held: int) -> tuple[int, int]:
+    """Take the failure of a connection that held so many seconds (-1: there was none).
+
+    Returns (milliseconds to wait before the next attempt, number to blink).
+    """
+    life = device.life
+    if held >= 0 and lost(life, held):
+        failure = Failure("hub-flapping", str(failure))
+    told = device.told["lastFailure"] = tell(failure)
+    wait = failed(life, failure, log.uptime(), chance())
+    device.starved = device.starved + 1 if told["number"] == _OUT_OF_MEMORY else 0
+    if device.starved >= _STARVED:
+        machine.reset()
     log("  next attempt:  in %d s" % wait)
-    Led().blink(number, wait, feed)
+    return int(wait * 1000), told["number"]
+
+
+def settle(device) -> None:
+    """Earlier failures are history: the connection has held for long."""
+    settled(device.life)
+    flash.store_failure(0)

@@ -1,84 +1,254 @@
-"""The device at its hub: what app.py is given.
+"""The device: what app.py is given. Connections come and go beneath it.
 
-Owns the connection while the application runs, and its renewal: the hub hangs up when a token
-expires. Holds no key: renew() hands it one token after the other.
+Owns the connection while there is one: its keeping, its renewal, what comes in on it. What is
+done without one is in rim.away. Holds no key: rim.connect signs, and is forgotten when that is done.
 """
 
-import json
+import gc
 import time
 
 from keystead import hub
 from keystead.failure import Failure
-from rim.memory import forget
+from rim import clock
+from rim.memory import forget_all_but, once
 
-_KEEP_ALIVE = 240  # seconds
-_RENEWAL = 2880  # seconds, 0.8 of a token's life
+_SETTLED = 600  # seconds connected, after which earlier failures are history
+_JUMP = 60  # seconds by which a clock may run away from the ticks before a token is in doubt
+_TURN = 100  # milliseconds between two looks while there is no connection
+_QUEUE = 8  # incoming messages that wait for their handlers
+# stays in the heap while the board is connected; all else is loaded when it is needed
+_KEPT = ("keystead.failure", "keystead.hub", "keystead.percent", "rim.start", "rim.device",
+         "rim.clock", "rim.log", "rim.memory", "rim.mqtt", "rim.stream", "rim.keeping",
+         "keystead.journal")  # fmt: skip
 
 
 class Device:
-    """A connected device. hub and device_id are the names DPS assigned."""
+    """A device and its hub. hub and device_id are the names DPS assigned, "" before it did."""
 
-    def __init__(self, renew, feed):
-        """Connect. renew(): return hub, device ID, a fresh token and a tls.SSLContext.
+    def __init__(self, feed, settings):
+        """feed(): tell the watchdog that there is progress; settings: of rim.settings."""
+        self.feed = feed
+        self.settings = settings
+        self.hub = self.device_id = ""
+        self.handlers: dict = {}  # what app.py wants to hear of: rim.inbox knows the names
+        self.renew = False  # set it to have a new connection at the next turn
+        self.reprovision = False  # set it to have DPS asked on the way
+        self.client = self.journal = None
+        self.incoming: list = []
+        self._busy = False
+        once("rim.away.begin", self)
 
-        Raises Failure.
-        """
-        self._renew = renew
-        self._feed = feed
-        self._connect()
+    @property
+    def online(self) -> bool:
+        """Tell whether there is a connection to the hub."""
+        return self.client is not None
 
-    def _connect(self) -> None:
-        self.hub, self.device_id, token, context = self._renew()
-        from rim.opening import enter, open_client
-
-        user = hub.username(self.hub, self.device_id)
-        self._client = open_client(self.hub, context, self.device_id, user, token, _KEEP_ALIVE,
-                                   _ignore, self._feed)  # fmt: skip
-        # clean session 0: 1 would throw away messages queued for this device
-        enter(self._client, False, "hub-refused", "hub-unavailable")
-        del enter, open_client
-        forget("rim.opening", "rim.dial")
-        self._since = time.ticks_ms()
-
-    def _keep_fresh(self) -> None:
-        if not self._client.stream.is_open:
-            # whoever swallowed the first Failure meets it again, and the watchdog is not fed
-            raise Failure("connection-lost", "app.py went on after a failure")
-        if time.ticks_diff(time.ticks_ms(), self._since) > _RENEWAL * 1000:
-            self._client.close()
-            self._connect()
+    # ---- for the application
 
     def send(self, payload, properties=None) -> None:
-        """Send one telemetry message and wait until the hub has it. Raises Failure.
+        """Send one telemetry message; return when the hub has it, or the journal if there is one.
 
         payload: bytes, str, or anything json.dumps() takes, which the message's content type
-        then says; properties: dict of str to str, see keystead.hub.property_bag.
+        then says; properties: dict of str to str, see keystead.hub.property_bag. However long
+        the hub is away, this does not raise: it waits, or keeps the message.
         """
-        self._keep_fresh()
-        if not isinstance(payload, (bytes, str)):
-            payload = json.dumps(payload)
-            properties = dict(properties or {})
-            properties["content_type"] = "application/json"
-            properties["content_encoding"] = "utf-8"
-        if isinstance(payload, str):
-            payload = payload.encode()
-        topic = hub.telemetry_topic(self.device_id, properties)
-        self._client.publish(topic.encode(), payload, qos=1)
+        bag, payload = _message(payload, properties)
+        if self.journal:  # it may be sent more than once: whoever receives it can tell
+            self.sent += 1
+            bag += b"&%%24.mid=%x" % self.sent
+        if time.ticks_diff(time.ticks_ms(), self.turned) > 1000:
+            self.turn(0)
+        if self.journal and (self.client is None or self.journal.count):
+            self.journal.append(0, bag, payload)
+            return
+        while not self._sent(bag, payload):
+            if self.journal:
+                self.journal.append(0, bag, payload)
+                return
+            self.turn(_TURN)
 
     def wait(self, seconds) -> None:
         """Let seconds pass; use it instead of time.sleep(): it keeps the connection alive."""
-        self._keep_fresh()
-        self._client.idle(0)  # also where there is nothing to wait for
-        while seconds > 0:
-            step = min(seconds, 60)
-            self._client.linger(step)
-            seconds -= step
-            self._keep_fresh()
+        left = int(seconds * 1000)
+        last = time.ticks_ms()
+        while True:
+            self.turn(max(0, min(left, 1000)))
+            now = time.ticks_ms()
+            left -= time.ticks_diff(now, last)
+            last = now
+            if left <= 0:
+                return
 
-    def close(self) -> None:
-        """Disconnect."""
-        self._client.close()
+    def step(self) -> int:
+        """Do what is due without waiting; return milliseconds until it is worth calling again."""
+        self.turn(0)
+        return 20 if self.client else _TURN
+
+    def report(self, patch: dict) -> None:
+        """Report properties to the twin, now or when there is a connection again."""
+        once("rim.twin.report", self, patch)
+
+    def on_message(self, handler) -> None:
+        """Have handler(payload, properties) called for each cloud-to-device message."""
+        self.handlers["message"] = handler
+
+    def on_method(self, name: str, handler) -> None:
+        """Have handler(payload) called for this direct method.
+
+        It returns the response, anything json.dumps() takes, or (status, response).
+        """
+        self.handlers["method/" + name] = handler
+
+    def on_desired(self, handler) -> None:
+        """Have handler(patch, version) called for desired properties.
+
+        It returns what to report as a dict, or None to have all of them acknowledged.
+        """
+        self.handlers["desired"] = handler
+        self.desired_version = 0
+        once("rim.twin.read", self)
+
+    # ---- one turn
+
+    def turn(self, wait: int) -> None:
+        """Do what is due; wait at most so many milliseconds for something to come."""
+        self.turned = time.ticks_ms()
+        if self.client is None:
+            from rim.away import turn
+
+            turn(self, wait)
+            del turn
+            if self.client:
+                self.tidy()
+            return
+        try:
+            if self._is_stale():
+                once("rim.away.renew", self)
+                return
+            replaying = self.journal and self.journal.count
+            self.client.idle(0 if self.incoming or replaying else wait)
+            self._deal()
+            if replaying:
+                self._replay()
+        except Failure as failure:
+            self.fail(failure)
+        except MemoryError:
+            self.starve()
+
+    def _is_stale(self) -> bool:
+        """Tell whether the connection needs a new token, or is wanted anew."""
+        age = time.ticks_diff(time.ticks_ms(), self.since) // 1000
+        if abs(time.time() - self.time - age) > _JUMP:
+            self.life["doubt"] = 1
+            return True
+        if age > _SETTLED and self.life["attempt"]:
+            once("rim.aftermath.settle", self)
+        if self.unread and "message" in self.handlers and not self.incoming:
+            return True  # what was not acknowledged comes again with a new connection only
+        return self.renew or self.reprovision or age > self.lasts
+
+    def fail(self, failure: Failure) -> None:
+        """Take a failure: the connection goes; say why, and decide when to try again."""
+        once("rim.away.fail", self, failure)
+
+    def starve(self) -> None:
+        """Take a MemoryError: the connection goes, for the room it gives."""
+        gc.collect()
+        self.fail(Failure("out-of-memory", "%d bytes free" % gc.mem_free()))
+
+    def tidy(self) -> None:
+        """Unload what is not needed while nothing happens."""
+        forget_all_but(_KEPT)
+
+    # ---- out
+
+    def publish(self, topic: str, payload: bytes, qos: int = 0) -> None:
+        """Publish on any topic. Raises Failure."""
+        if self.client is None:
+            raise Failure("connection-lost", "there is no connection")
+        self.client.publish(topic.encode(), payload, qos=qos)
+
+    def _sent(self, bag: bytes, payload: bytes) -> bool:
+        """Send a message; tell whether the hub has it."""
+        if self.client is None:
+            return False
+        try:
+            topic = hub.events(self.device_id).encode() + bag
+            self.client.publish(topic, payload, qos=1)
+            return True
+        except Failure as failure:
+            self.fail(failure)
+        except MemoryError:
+            self.starve()
+        return False
+
+    def _replay(self) -> None:
+        """Send the oldest message of the journal."""
+        oldest = self.journal.peek()
+        if oldest and self._sent(oldest[1], oldest[2]):
+            self.journal.done(oldest[3])
+
+    # ---- in
+
+    def take(self, topic: bytes, payload: bytes, packet_id: int) -> None:
+        """Take a message from the MQTT client, which can not send while it calls."""
+        if len(self.incoming) < _QUEUE:
+            self.incoming.append((topic, payload, packet_id))
+        else:
+            self.unread = True
+
+    def _deal(self) -> None:
+        late = self.due is not None and time.ticks_diff(time.ticks_ms(), self.due) >= 0
+        if self._busy or not (self.incoming or late):
+            return
+        self._busy = True
+        client = self.client
+        from rim import inbox
+
+        try:
+            while self.incoming and client is self.client:
+                topic, payload, packet_id = self.incoming.pop(0)
+                if not inbox.handle(self, topic.decode(), payload):
+                    self.unread = True
+                elif client is self.client:
+                    client.acknowledge(packet_id)
+                    client.stream.flush()
+            if late and client is self.client:
+                from rim.twin import flush
+
+                flush(self)
+        finally:
+            self._busy = False
+        del inbox
+        if not self.handlers:
+            self.tidy()
+
+    # ---- for the cloud's side
+
+    def rotate(self, primary: bytes, secondary: bytes) -> None:
+        """Try a new pair of device keys; the old one stays until the hub took the new.
+
+        Raises Failure key-rejected, and then nothing has changed.
+        """
+        once("rim.credentials.propose", primary, secondary)
+        self.renew = True
+
+    def facts(self) -> dict:
+        """Return what Keystead itself has to tell: JSON, without a secret."""
+        return once("rim.facts.facts", self)
 
 
-def _ignore(topic, payload) -> None:
-    """Take nothing: this device subscribes to nothing at its hub yet."""
+def _message(payload, properties) -> tuple:
+    """Return (property bag, payload) of a message that was made now, as bytes."""
+    properties = dict(properties or {})
+    if not isinstance(payload, (bytes, str)):
+        import json
+
+        payload = json.dumps(payload)
+        properties["content_type"] = "application/json"
+        properties["content_encoding"] = "utf-8"
+    if isinstance(payload, str):
+        payload = payload.encode()
+    if clock.is_set():
+        properties["creation_time"] = clock.stamp()
+    return hub.property_bag(properties).encode(), payload

@@ -1,48 +1,35 @@
-"""The LED: blinks a failure's number, tens, a pause, units, while the board waits.
+"""The LED: a failure's number as a function of time, so that nobody has to wait for it.
 
 Owns the pin that the board's own module `board` names; a board without one stays dark.
-"""
 
-import time
+    32, a # or . is 100 ms:  ##...##...##............##...##.......................
+"""
 
 import machine
 
-_ON, _OFF, _BETWEEN, _AFTER = 200, 300, 900, 2000  # milliseconds
+_ON, _BLINK, _BETWEEN, _AFTER = 200, 500, 900, 2000  # milliseconds
 
 
-class Led:
-    """One LED, or none."""
+def _find():
+    try:
+        import board
 
-    def __init__(self):
-        """Look up board.LED, a pin number or None."""
-        self._pin = None
-        try:
-            import board
+        if getattr(board, "LED", None) is not None:
+            return machine.Pin(board.LED, machine.Pin.OUT, value=0)
+    except (ImportError, ValueError):  # no board.py, or a pin that this chip has not
+        pass
 
-            if getattr(board, "LED", None) is not None:
-                self._pin = machine.Pin(board.LED, machine.Pin.OUT, value=0)
-        except (ImportError, ValueError):  # no board.py, or a pin that this chip has not
-            pass
 
-    def blink(self, number: int, seconds: float, feed) -> None:
-        """Blink number again and again for about seconds, or wait as long in the dark."""
-        begun = time.ticks_ms()
-        limit = int(seconds * 1000)
-        while time.ticks_diff(time.ticks_ms(), begun) < limit:
-            if self._pin is None:
-                self._sleep(min(1000, limit), feed)
-                continue
-            self._digit(self._pin, number // 10, _BETWEEN, feed)
-            self._digit(self._pin, number % 10, _AFTER, feed)
+_pin = _find()
 
-    def _digit(self, pin, count, pause, feed) -> None:
-        for _ in range(count):
-            pin.value(1)
-            time.sleep_ms(_ON)
-            pin.value(0)
-            time.sleep_ms(_OFF)
-        self._sleep(pause, feed)
 
-    def _sleep(self, milliseconds, feed) -> None:
-        feed()
-        time.sleep_ms(milliseconds)
+def show(number: int, elapsed: int) -> None:
+    """Light the LED or not, as it must be elapsed milliseconds after number began; 0 is dark."""
+    if _pin:
+        lit = number // 10 * _BLINK
+        units = number % 10 * _BLINK
+        elapsed %= lit + _BETWEEN + units + _AFTER
+        if elapsed >= lit + _BETWEEN:
+            elapsed -= lit + _BETWEEN
+            lit = units
+        _pin.value(elapsed < lit and elapsed % _BLINK < _ON)

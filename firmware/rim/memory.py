@@ -1,13 +1,22 @@
-"""Memory: modules that were needed once leave the heap.
+"""Memory: modules that were needed once leave the heap. And the dice.
 
 Owns sys.modules. What is still running or referred to stays until it is not.
 """
 
 import gc
+import os
 import sys
 
 import keystead
 import rim
+
+# a client outlives what opened it: loaded again, its code would be in the heap twice
+_STAYS = "rim.mqtt", "rim.stream", "keystead.failure"
+
+
+def chance() -> float:
+    """Return a number in [0, 1)."""
+    return int.from_bytes(os.urandom(2), "big") / 65536
 
 
 def forget(*names: str) -> None:
@@ -22,7 +31,18 @@ def forget(*names: str) -> None:
 
 def forget_all_but(kept: tuple) -> None:
     """Unload every other module of keystead and rim."""
+    kept += _STAYS
     forget(*[name for name in sys.modules if "." in name and _ours(name) and name not in kept])
+
+
+def once(place: str, *arguments):
+    """Load a function, e.g. "rim.roots.context", call it, and unload what that loaded."""
+    before = tuple(sys.modules)
+    module, _, function = place.rpartition(".")
+    try:
+        return getattr(__import__(module, None, None, (function,)), function)(*arguments)
+    finally:
+        forget_all_but(before)
 
 
 def _ours(name: str) -> bool:

@@ -1,8 +1,9 @@
 """The MQTT client: the stock umqtt.simple, on our stream.
 
 Owns what the stock class gets wrong on an unattended board: a publish without a limit, packet
-numbers that never wrap, packets read in halves. CONNECT and SUBSCRIBE are the stock class's own,
-called by rim.opening, and so is PINGREQ. Works with umqtt.simple 1.3.4 to 1.8.0.
+numbers that never wrap, packets read in halves, an acknowledgement before anybody looked. CONNECT
+is the stock class's own, called by rim.opening, and so is PINGREQ. Works with umqtt.simple 1.3.4
+to 1.8.0.
 """
 
 import time
@@ -16,7 +17,11 @@ _LARGEST = 4096  # bytes of an incoming message; more is refused, not truncated
 
 
 class Client(simple.MQTTClient):
-    """A connection to one service. Incoming messages go to on_message(topic, payload)."""
+    """A connection to one service.
+
+    Incoming messages go to on_message(topic, payload, packet ID): bytes, bytes, and 0 at QoS 0 or
+    what acknowledge() takes when the message is dealt with.
+    """
 
     def __init__(self, stream, client_id, user, password, keepalive, on_message, feed):
         """client_id, user, password: str; keepalive: seconds; feed(): there is progress."""
@@ -26,7 +31,7 @@ class Client(simple.MQTTClient):
         self._one = bytearray(2)
         self._acked = 0
         self._pinged = time.ticks_ms()
-        self.set_callback(on_message)
+        self.on_message = on_message
 
     def garbled(self, what):
         """Return the Failure for a server that does not speak MQTT as it should."""
@@ -39,47 +44,55 @@ class Client(simple.MQTTClient):
         stream = self.stream
         stream.start(LIMIT, "PUBACK")
         stream.put(0x30 | qos << 1 | retain)
-        size = 2 + len(topic) + len(payload) + (2 if qos else 0)
-        while size > 0x7F:
-            stream.put(size & 0x7F | 0x80)
-            size >>= 7
-        stream.put(size)
-        self._put_word(len(topic))
+        self.put_size(2 + len(topic) + len(payload) + (2 if qos else 0))
+        self.put_word(len(topic))
         stream.write(topic)
         if qos:
             self.pid = self.pid % 65535 + 1
-            self._put_word(self.pid)
+            self.put_word(self.pid)
         stream.write(payload)
         stream.flush()
         self._acked = 0
         while qos and self._acked != self.pid:
             self.wait_msg()  # on_message must not publish: its PUBACK would overtake this one
-        self.feed()
+        if qos:
+            self.feed()
 
-    def _put_word(self, word):
+    def put_size(self, size):
+        """Write a remaining length."""
+        while size > 0x7F:
+            self.stream.put(size & 0x7F | 0x80)
+            size >>= 7
+        self.stream.put(size)
+
+    def put_word(self, word):
+        """Write a number of two bytes."""
         self.stream.put(word >> 8)
         self.stream.put(word & 0xFF)
 
     def wait_msg(self):
         """Take one packet, whole; return its first byte. Raises Failure.
 
-        A SUBACK is left for the stock subscribe() to read.
+        A SUBACK is left for rim.opening to read.
         """
         stream = self.stream
         stream.readinto(self._one, 1)
         kind = self._one[0]
         if kind == 0x90:
             return kind
-        size = self._size()
+        size = self.size()
         if kind == 0x40 and size == 2:
-            self._acked = self._word()
+            self._acked = self.word()
         elif kind & 0xF4 == 0x30:  # PUBLISH at QoS 0 or 1
             self._message(size, kind & 2)
-        elif kind != 0xD0 or size:
+        elif kind == 0xD0 and not size:
+            self.feed()
+        else:
             raise self.garbled("packet %02x of %d bytes" % (kind, size))
         return kind
 
-    def _size(self):
+    def size(self):
+        """Read a remaining length."""
         size = shift = 0
         while shift < 28:
             self.stream.readinto(self._one, 1)
@@ -89,7 +102,8 @@ class Client(simple.MQTTClient):
             shift += 7
         raise self.garbled("length of more than four bytes")
 
-    def _word(self):
+    def word(self):
+        """Read a number of two bytes."""
         self.stream.readinto(self._one, 2)
         return self._one[0] << 8 | self._one[1]
 
@@ -97,19 +111,21 @@ class Client(simple.MQTTClient):
         if size > _LARGEST:
             self.stream.is_open = False
             raise Failure("mqtt-oversized", "%d bytes" % size)
-        topic_size = self._word()
+        topic_size = self.word()
         size -= topic_size + (4 if acknowledge else 2)
         if size < 0:
             raise self.garbled("a topic longer than its packet")
         topic = self.stream.read(topic_size)
-        packet_id = self._word() if acknowledge else 0
-        payload = self.stream.read(size)
-        # acknowledged by what stands in the buffer now; it goes out with the next flush
-        if acknowledge:
+        packet_id = self.word() if acknowledge else 0
+        self.on_message(bytes(topic), bytes(self.stream.read(size)), packet_id)
+
+    # PUBACK: 0x40 2 {packet ID}
+    def acknowledge(self, packet_id):
+        """Tell the server that a message is dealt with; goes out with the next flush."""
+        if packet_id:
             self.stream.put(0x40)
             self.stream.put(2)
-            self._put_word(packet_id)
-        self.cb(bytes(topic), bytes(payload))
+            self.put_word(packet_id)
 
     def idle(self, wait):
         """Take what arrives within wait milliseconds, at most one packet; keep the line alive."""
@@ -118,7 +134,6 @@ class Client(simple.MQTTClient):
         if self.stream.readable(wait):
             self.wait_msg()
             self.stream.flush()
-        self.feed()
 
     def linger(self, seconds):
         """Let seconds pass while the line is kept alive and what arrives is taken."""

@@ -1,8 +1,10 @@
-"""Opening: CONNECT and SUBSCRIBE by the stock umqtt.simple, on a stream of ours.
+"""Opening: CONNECT by the stock umqtt.simple and SUBSCRIBE by ourselves, on a stream of ours.
 
 Owns the way from an end point to a client that may publish. Loaded to connect, forgotten once
 connected.
 """
+
+import struct
 
 from umqtt import simple
 
@@ -27,54 +29,61 @@ class _Opened:
         return self._stream
 
 
-def open_client(endpoint, context, client_id, user, password, keepalive, on_message, feed):
-    """Return a Client with a TCP connection to endpoint, "host" or "host:port", else 8883.
+def opened(endpoint, context, name, user, token, keepalive, on_message, feed, service, filters,
+           anew=True):  # fmt: skip
+    """Return a Client that endpoint, "host" or "host:port", else 8883, has let in.
 
-    context: a tls.SSLContext; the rest as Client takes it. Raises Failure.
+    context: a tls.SSLContext; service: "dps" or "hub", a refusal is the Failure of that name;
+    filters: to subscribe to; anew: even if the service kept the session, and the subscriptions,
+    of this device; the rest as Client takes it. Raises Failure.
     """
     host, _, port = endpoint.partition(":")
     stream = open_stream(host, int(port) if port.isdigit() else _PORT, context, _DIALLING)
     try:
-        return Client(stream, client_id, user, password, keepalive, on_message, feed)
+        client = Client(stream, name, user, token, keepalive, on_message, feed)
+        feed()
+        # at a hub, clean session 1 would throw away messages queued for this device
+        kept = _connect(client, service, service == "dps")
+        feed()
+        if anew or not kept:
+            _subscribe(client, filters)
+            feed()
+        return client
     except BaseException:
         stream.close()
         raise
 
 
-def enter(client, clean_session, refused, unavailable) -> None:
-    """Connect; a refusal is the Failure named refused, or unavailable for code 3.
-
-    Closes the client if it fails.
-    """
-    client.feed()
+def _connect(client, service: str, clean_session: bool) -> int:
     # the stock connect() makes a blocking socket without time-out: hand it ours instead
     module, simple.socket = simple.socket, _Opened(client.stream)  # type: ignore[attr-defined]
     try:
         client.stream.start(LIMIT, "the TLS hand-shake and CONNACK")
-        client.connect(clean_session)
+        return client.connect(clean_session)
     except simple.MQTTException as error:
-        client.stream.close()
         code = error.args[0]
-        raise Failure(unavailable if code == 3 else refused, "CONNACK %d" % code, code)
+        reason = "-unavailable" if code == 3 else "-refused"
+        raise Failure(service + reason, "CONNACK %d" % code, code)
     except AssertionError:
-        client.stream.close()
         raise client.garbled("no CONNACK")
-    except BaseException:
-        client.stream.close()
-        raise
     finally:
         simple.socket = module  # type: ignore[attr-defined]
-    client.feed()
 
 
-def subscribe(client, topic, qos=1) -> None:
-    """Subscribe and wait for the SUBACK."""
-    client.stream.start(LIMIT, "SUBACK")
-    client.pid %= 65535
-    try:
-        client.subscribe(topic.encode(), qos)
-    except AssertionError:
+# SUBSCRIBE: 0x82 {remaining length} {packet ID} {filter length, filter, QoS}...
+# SUBACK: 0x90 {remaining length} {packet ID} {granted QoS or 0x80}...
+def _subscribe(client, filters) -> None:
+    stream = client.stream
+    stream.start(LIMIT, "SUBACK")
+    body = b"".join([struct.pack("!H", len(one)) + one.encode() + b"\1" for one in filters])
+    client.pid = client.pid % 65535 + 1
+    stream.put(0x82)
+    client.put_size(2 + len(body))
+    client.put_word(client.pid)
+    stream.write(body)
+    while client.wait_msg() != 0x90:
+        pass
+    if client.size() != 2 + len(filters) or client.word() != client.pid:
         raise client.garbled("SUBACK")
-    except simple.MQTTException:
+    if max(stream.read(len(filters))) > 1:
         raise client.garbled("SUBSCRIBE refused")
-    client.feed()

@@ -8,27 +8,31 @@ import time
 
 from keystead import dps
 from keystead.failure import Failure
-from rim.memory import forget
+from rim.log import log
+from rim.memory import chance, once
 
 _ANSWER = 30_000  # milliseconds for DPS to answer a request
 _KEEP_ALIVE = 60  # seconds
 
 
-def provision(record, token: str, context, chance, feed, log):
+def provision(who: tuple, token: str, context, payload, feed):
     """Register at DPS and return the dps.Assignment. Raises Failure.
 
-    record: a FactoryRecord; token: its SAS token for DPS; context: a tls.SSLContext; chance():
-    a number in [0, 1); feed(): called while there is progress; log(text): told each step.
+    who: registration ID, ID scope, endpoint; token: a SAS token for DPS; context: a
+    tls.SSLContext; payload: a dict for the allocation hook; feed(): called while there is
+    progress.
     """
     answers = []
-    log("registering %s with %s" % (record.registration_id, record.endpoint))
-    client = _open(record, token, context, lambda *message: answers.append(message), feed)
-    forget("rim.opening", "rim.dial")
+    log("registering %s with %s" % (who[0], who[2]))
+    user = dps.username(who[1], who[0])
+    client = once("rim.opening.opened", who[2], context, who[0], user, token, _KEEP_ALIVE,
+                  lambda *message: answers.append(message), feed, "dps",
+                  (dps.RESPONSES,))  # fmt: skip
     try:
         log("provisioning status: connected")
-        registration = dps.Registration(record.registration_id)
+        registration = dps.Registration(who[0], payload)
         while True:
-            wait = _ask(client, registration, answers, chance)
+            wait = _ask(client, registration, answers)
             if registration.assignment:
                 log("provisioning status: assigned")
                 return registration.assignment
@@ -38,30 +42,14 @@ def provision(record, token: str, context, chance, feed, log):
         client.close()
 
 
-def _open(record, token: str, context, on_message, feed):
-    """Return a client that is connected to DPS and hears its answers."""
-    from rim.opening import enter, open_client, subscribe
-
-    name = record.registration_id
-    user = dps.username(record.id_scope, name)
-    client = open_client(record.endpoint, context, name, user, token, _KEEP_ALIVE, on_message,
-                         feed)  # fmt: skip
-    enter(client, True, "dps-refused", "dps-unavailable")
-    try:
-        subscribe(client, dps.RESPONSES)
-    except BaseException:
-        client.close()
-        raise
-    return client
-
-
-def _ask(client, registration, answers, chance) -> float:
+def _ask(client, registration, answers) -> float:
     topic, body = registration.request()
     client.publish(topic.encode(), body, qos=1)
     begun = time.ticks_ms()
     while time.ticks_diff(time.ticks_ms(), begun) < _ANSWER:
         while answers:
-            topic, body = answers.pop(0)
+            topic, body, packet_id = answers.pop(0)
+            client.acknowledge(packet_id)
             try:
                 wait = registration.receive(topic.decode(), body, chance())
             except UnicodeError:

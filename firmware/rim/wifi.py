@@ -1,43 +1,48 @@
-"""Wi-Fi: join one of the networks this board knows.
+"""Wi-Fi: join one of the stations this board knows.
 
-Owns the radio. Doesn't own names and passwords: they are arguments.
+Owns the radio and what its codes mean. Doesn't own names and passwords: they are arguments.
 """
-
-import time
 
 import network
 
 from keystead.failure import Failure
 
-_LIMIT = 20  # seconds for one network
+_LIMIT = 20  # seconds for one; the chip may be refused at first and let in when it tries again
+_MAYBE = "wrong password?"  # all the chip knows is that the access point stopped answering
+_WHY = {2: _MAYBE, 15: _MAYBE, 204: _MAYBE, 201: "not found", 202: "wrong password",
+        1001: "no address"}  # fmt: skip
 
 
-def join(networks: list, feed) -> str:
-    """Return this board's address after joining the first network that lets it in.
+def join(known, wait, doubt):
+    """Return the interface, connected to the first of the known stations that lets it in.
 
-    networks: (ssid, password) in order of preference. Raises Failure network-down.
+    Those that are seen come first; hidden ones last, as does, in doubt, the one it was on.
     """
     wlan = network.WLAN(network.STA_IF)
     wlan.active(True)
-    if wlan.isconnected():
-        return wlan.ifconfig()[0]
-    status = 0
-    for ssid, password in networks:
+    failures = []
+    for station in _ordered(wlan, known, doubt):
+        ssid = station["ssid"]
         try:
-            wlan.connect(ssid, password)
-            if _joined(wlan, feed):
-                return wlan.ifconfig()[0]
+            wlan.config(reconnects=_LIMIT)  # counted, else the chip tells no reason
+            wlan.connect(ssid, station.get("password"))
+            if wait(wlan.isconnected, _LIMIT):
+                wlan.config(reconnects=-1)  # from now on it comes back by itself
+                return wlan
+            wlan.config(reconnects=0)
             status = wlan.status()
-        except (OSError, RuntimeError) as error:  # "Wifi Internal Error": it is busy connecting
+        except (OSError, RuntimeError) as error:  # "Wifi Internal Error": it is busy
             status = error.args[0]
+        failures.append("%s: %s" % (ssid, _WHY.get(status, status)))
         wlan.disconnect()
-    raise Failure("network-down", ", ".join(ssid for ssid, _ in networks), status)
+    wlan.active(False)
+    raise Failure("network-down", ", ".join(failures), status)
 
 
-def _joined(wlan, feed) -> bool:
-    for _ in range(_LIMIT * 10):
-        if wlan.isconnected():
-            return True
-        feed()
-        time.sleep_ms(100)
-    return False
+def _ordered(wlan, known, doubt) -> list:
+    if len(known) == 1:
+        return known
+    seen = [found[0] for found in wlan.scan()]
+    last = doubt and wlan.config("ssid")
+    first = [one for one in known if one["ssid"].encode() in seen and one["ssid"] != last]
+    return first + [one for one in known if one not in first]

@@ -22,7 +22,6 @@ Keys are bytes; what KeyPair lacks is generated. Events arrive in the loop that 
 import secrets
 import ssl
 import tempfile
-import time
 from collections.abc import Callable, Hashable
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -62,6 +61,7 @@ from host_tools.emulator.serve.certificates import CA_FILE, Certificates
 from host_tools.emulator.serve.webhook import Webhooks
 from host_tools.emulator.store.database import Database, StoreError
 from host_tools.emulator.store.telemetry import TelemetryTable
+from host_tools.emulator.time_source import SYSTEM, TimeSource
 from host_tools.emulator.trace.traces import Traces
 from host_tools.errors import CommandError
 
@@ -84,16 +84,18 @@ class Cloud:
         advertise: str = "",
         keep_telemetry: bool = False,
         random: Callable[[int], bytes] = secrets.token_bytes,
+        clock: TimeSource = SYSTEM,
     ) -> None:
         """state_dir: None for a temporary one; advertise: handed out in place of every hub.
 
         keep_telemetry: in the store, before it is acknowledged, which takes as long as all the
-        rest of a message. Raises CommandError.
+        rest of a message. clock: what all that is served goes by. Raises CommandError.
         """
         if advertise and not is_host_name(without_port(advertise)):
             raise CommandError(f"--advertise {advertise[:80]!r} is not a host name: {RULE}")
         self._listeners: tuple[Callable[[Event], None], ...] = (on_event,)
         self.advertise = advertise
+        self.clock = clock
         self.faults = Faults(self.tell)
         self.traces = Traces(subscribe=self.subscribe)
         with ExitStack() as state:
@@ -122,8 +124,8 @@ class Cloud:
             self.hubs,
             self.tell,
             random,
-            now=time.time(),
-            tick=time.monotonic(),
+            now=self.clock.time(),
+            tick=self.clock.monotonic(),
             advertise=self.advertise,
             call_webhook=Webhooks(),
             hub_for=self.faults.hub_for,

@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from host_tools.errors import CommandError
 from host_tools.toolchain import micropython
 
 _STAND_INS = Path(__file__).parent / "stand_ins"
+# what machine.reset_cause() says on an ESP32
+_PWRON_RESET, _HARD_RESET, _WDT_RESET, _DEEPSLEEP_RESET, _SOFT_RESET = range(1, 6)
 
 
 @contextmanager
@@ -40,8 +43,10 @@ class UnixBoard:
 
     heap: bytes, or with k or m behind, as MicroPython's -X heapsize takes it; "" for what an
     ESP32 starts with, 64k, or twice that where 64 bit makes every object twice as large.
-    hosts: what its DNS says, name to (address, port), "*" for any other name, None for a name
-    that does not exist. speed: how many times faster than the host's its time runs.
+    hosts: what its DNS says, name or "name:port" to (address, port), "*" for any other but a
+    time server, None for a name that does not exist. speed: how many times faster than the
+    host's its time runs. overlay: a folder of modules that stand in before the stand-ins do, e.g.
+    a world.py that is in a test's hands, and world: what the chip file tells that one.
     """
 
     folder: Path
@@ -49,12 +54,20 @@ class UnixBoard:
     bits: int = 32
     heap: str = ""
     epoch: int = 2000
-    # answer after answer, the last for ever: seconds NTP is wrong by, None if none comes
+    # answer after answer of a time server that hosts does not name, the last for ever: seconds it
+    # is wrong by, None if none comes
     ntp: Sequence[int | None] = (0,)
     wifi: Mapping[str, str] = field(default_factory=lambda: {"bench": "no secret"})
+    hidden: Sequence[str] = ()  # those of wifi that do not say their name
+    cable: bool = False  # whether the Ethernet socket has one
     hosts: Mapping[str, tuple[str, int] | None] = field(default_factory=dict)
     speed: int = 1
-    bitten: bool = False  # whether the watchdog ended the last run
+    config: Mapping[str, object] = field(default_factory=dict)  # more for config.json
+    uarts: Mapping[int, str | Path] = field(default_factory=dict)  # number to a tty, pipe or file
+    cut: int = 0  # k: the power goes after the k-th NVS commit of the next run; -k: in its place
+    overlay: Path | None = None
+    world: Mapping[str, object] = field(default_factory=dict)
+    cause: int = 1  # of the next start, as machine.reset_cause() says it; 1: power was off
 
     def __post_init__(self) -> None:
         if micropython.stands_in(self.bits):
@@ -62,6 +75,11 @@ class UnixBoard:
         self.heap = self.heap or ("64k" if self.bits == 32 else "128k")
         if not re.fullmatch("[1-9][0-9]{0,8}[km]?", self.heap):
             raise CommandError(f"heap {self.heap!r}: write bytes, e.g. 65536, 64k or 1m")
+
+    @property
+    def bitten(self) -> bool:
+        """Whether the watchdog ended the last run."""
+        return self.cause == _WDT_RESET
 
     @property
     def flash(self) -> Path:
@@ -72,8 +90,12 @@ class UnixBoard:
         """Put the firmware into the flash, with these roots (name to DER) and this app.py."""
         firmware.build(self.flash, roots, umqtt=True)
         firmware.compile_folder(_STAND_INS, self.folder / "stand_ins")
+        if self.overlay:
+            firmware.compile_folder(self.overlay, self.folder / "overlay")
         networks = [{"ssid": ssid, "password": word} for ssid, word in self.wifi.items()]
-        (self.flash / "config.json").write_text(json.dumps({"wifi": networks}))
+        # a board alone on a bench has no crowd to wait for
+        document = {"wifi": networks, "spread": 0, **self.config}
+        (self.flash / "config.json").write_text(json.dumps(document))
         if app:
             (self.flash / "app.py").write_bytes(app.read_bytes())
 
@@ -84,6 +106,19 @@ class UnixBoard:
         with open(namespace / f"{key}.blob", "wb", opener=_private) as file:
             file.write(blob)
 
+    def set_clock(self, unix_time: int, cause: int = _SOFT_RESET) -> None:
+        """Have it start with a clock that shows this: by a reset, as power-on has none."""
+        self.cause = cause
+        (self.folder / "clock").write_text(f"{unix_time} {int(time.time())}")
+
+    def surround(self, **air: object) -> None:
+        """Change what surrounds the board, also while it runs: wifi, hidden, cable."""
+        for name, value in air.items():
+            setattr(self, name, value)
+        now = {"wifi": dict(self.wifi), "hidden": list(self.hidden), "cable": self.cable}
+        (self.folder / "air.new").write_text(json.dumps(now))
+        os.replace(self.folder / "air.new", self.folder / "air.json")
+
     def command(self) -> list[str]:
         """Return the words that power the board on; run them in `flash` with `environment`."""
         heap = ["-X", f"heapsize={self.heap}"]
@@ -92,9 +127,14 @@ class UnixBoard:
     def environment(self) -> dict[str, str]:
         """Write the chip file; return the environment that shows it to the stand-ins."""
         (self.folder / "nvs").mkdir(mode=0o700, exist_ok=True)
+        if self.cause == _PWRON_RESET:
+            (self.folder / "rtc").unlink(missing_ok=True)
+            (self.folder / "clock").unlink(missing_ok=True)
         chip = self.folder / "chip.json"
         chip.write_text(json.dumps(self._chip()))
-        path = f"{self.folder / 'stand_ins'}:lib:.frozen:"
+        self.surround()
+        stand_ins = [str(self.folder / name) for name in ("overlay", "stand_ins")]
+        path = ":".join([*stand_ins[not self.overlay :], "lib", ".frozen", ""])
         return {"KEYSTEAD_CHIP": str(chip), "MICROPYPATH": path, "TZ": "UTC"}
 
     def _chip(self) -> dict[str, object]:
@@ -103,10 +143,15 @@ class UnixBoard:
             "epoch": self.epoch,
             "nvs": str(self.folder / "nvs"),
             "speed": self.speed,
-            "bitten": self.bitten,
-            "wifi": dict(self.wifi),
+            "cut": self.cut,
+            "cause": self.cause,
+            "rtc": str(self.folder / "rtc"),
+            "clock": str(self.folder / "clock"),
+            "uarts": {str(number): str(path) for number, path in self.uarts.items()},
+            "air": str(self.folder / "air.json"),
             "ntp": list(self.ntp),
             "hosts": self.hosts,
+            "world": dict(self.world),
         }
 
     @asynccontextmanager
@@ -128,7 +173,14 @@ class UnixBoard:
             if process.returncode is None:
                 with suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGKILL)
-            self.bitten = await process.wait() == -signal.SIGALRM
+            self.cause = _cause(await process.wait())
+
+
+def _cause(exit_code: int) -> int:
+    """Return why a board starts whose process ended so; whatever killed it took its power."""
+    if exit_code == -signal.SIGALRM:
+        return _WDT_RESET
+    return exit_code if exit_code in (_HARD_RESET, _DEEPSLEEP_RESET, _SOFT_RESET) else _PWRON_RESET
 
 
 async def _lines(console: asyncio.StreamReader) -> AsyncIterator[str]:

@@ -22,6 +22,7 @@ GROUP_KEY = bytes(range(64))
 DEVICE_KEY = derive_device_key(GROUP_KEY, NAME)
 RECORD = FactoryRecord(MAC, ID_SCOPE, NAME, DEVICE_KEY).pack()
 
+BUILT = 1_767_312_000  # 2026-01-02; an image takes a day less for possible
 MakeBoard = Callable[..., UnixBoard]
 
 
@@ -34,7 +35,10 @@ def ca() -> trustme.CA:
 def installed(tmp_path_factory: pytest.TempPathFactory, ca: trustme.CA) -> Path:
     """A board's folder with the firmware in its flash and this CA's root."""
     board = UnixBoard(tmp_path_factory.mktemp("installed"), MAC)
-    board.install({"bench": der(ca)})
+    with pytest.MonkeyPatch.context() as patch:
+        # an image of some age: a clock that is wrong by weeks may be right, as far as it knows
+        patch.setenv("SOURCE_DATE_EPOCH", str(BUILT))
+        board.install({"bench": der(ca)})
     return board.folder
 
 

@@ -2,6 +2,7 @@
 import binascii
 
 from keystead.failure import Failure
+from keystead.key_ring import KeyRing
 from keystead.record import FactoryRecord, unpack
 
 MAC = b"\xa1\xb2\xc3\xd4\xe5\xf6"
@@ -45,7 +46,7 @@ print("flipped bits refused:", refused, "of", len(blob) * 8)
 for size in (0, 15, 16, 64, 65):
     try:
         again = unpack(FactoryRecord(MAC, "s", "r", bytes(size)).pack(), MAC)
-        print("key of", size, again.token("a/b", 1767225600, "registration"))
+        print("key of", size, KeyRing(again).token("a/b", 1767225600, "registration"))
     except Failure as failure:
         print("key of", size, failure)
 both = unpack(

@@ -87,9 +87,9 @@ attempt("another's PUBACK first", b"\x40\x02\x00\x09\x40\x02\x00\x01",
 attempt("a message before the PUBACK", b"\x30\x05\x00\x01tab\x40\x02\x00\x01",
         lambda c: c.publish(b"t", b"ab", qos=1))  # fmt: skip
 attempt("long", b"", lambda c: c.publish(b"t", bytes(200)))
-attempt("SUBACK", b"\x90\x03\x00\x01\x01", lambda c: subscribe(c, "a/#"))
-attempt("SUBSCRIBE refused", b"\x90\x03\x00\x01\x80", lambda c: subscribe(c, "a/#"))
-attempt("another's SUBACK", b"\x90\x03\x00\x02\x01", lambda c: subscribe(c, "a/#"))
+attempt("SUBACK", b"\x90\x03\x00\x01\x01", lambda c: subscribe(c, ("a/#",)))
+attempt("SUBSCRIBE refused", b"\x90\x03\x00\x01\x80", lambda c: subscribe(c, ("a/#",)))
+attempt("another's SUBACK", b"\x90\x03\x00\x02\x01", lambda c: subscribe(c, ("a/#",)))
 
 
 def wrap(made):

@@ -59,7 +59,7 @@ async def serve_rest(
         stack.callback(cloud.subscribe(log.take))
         stack.callback(portal.close)
         app, context = application(control, more), cloud.tls_context(host)
-        serving = serve_http(cloud, app, context, host, port, amqp=amqp)
+        serving = serve_http(cloud, app, context, host, port, amqp=amqp, clock=cloud.clock)
         http = await stack.enter_async_context(serving)
         stack.callback(portal.close)  # ends its streams before the server waits for them
         name = place(dialable(host), http.port)

@@ -10,11 +10,11 @@ and clock.py.
 
 import asyncio
 import errno
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import cast
 
+from host_tools.emulator.time_source import SYSTEM, TimeSource
 from host_tools.errors import CommandError
 
 # data, the other side's address, now -> the answer and the seconds it is late, or None
@@ -24,7 +24,9 @@ _WAITING = 10_000  # late answers; more are not given
 
 
 @asynccontextmanager
-async def serve_datagrams(answer: Answer, host: str, port: int, what: str) -> AsyncIterator[int]:
+async def serve_datagrams(
+    answer: Answer, host: str, port: int, what: str, clock: TimeSource = SYSTEM
+) -> AsyncIterator[int]:
     """Answer datagrams on host and port (0: a free one) until the block ends; give the port.
 
     what: for the complaint, e.g. "DNS". Raises CommandError.
@@ -32,7 +34,7 @@ async def serve_datagrams(answer: Answer, host: str, port: int, what: str) -> As
     loop = asyncio.get_running_loop()
     try:
         transport, protocol = await loop.create_datagram_endpoint(
-            lambda: _Datagrams(answer), local_addr=(host, port)
+            lambda: _Datagrams(answer, clock), local_addr=(host, port)
         )
     except OSError as error:
         raise CommandError(_why(error, host, port, what)) from None
@@ -46,9 +48,10 @@ async def serve_datagrams(answer: Answer, host: str, port: int, what: str) -> As
 class _Datagrams(asyncio.DatagramProtocol):
     """One UDP socket."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, clock: TimeSource) -> None:
         self.closed = asyncio.Event()
         self._answer = answer
+        self._clock = clock
         self._late: set[asyncio.TimerHandle] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -57,7 +60,7 @@ class _Datagrams(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
         """Answer, at once or later."""
-        answer = self._answer(data, address[0], time.time())
+        answer = self._answer(data, address[0], self._clock.time())
         if answer is None:
             return
         body, delay = answer

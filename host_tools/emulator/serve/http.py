@@ -6,7 +6,6 @@ and logs, and would wait for streams that never end.
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from email.utils import formatdate
@@ -27,6 +26,7 @@ from host_tools.emulator.serve.ending import FAREWELL, Ending
 from host_tools.emulator.serve.http_connection import HttpConnection
 from host_tools.emulator.serve.line import Line
 from host_tools.emulator.serve.secured import Secured
+from host_tools.emulator.time_source import SYSTEM, TimeSource
 
 PORT = 8443
 LARGEST_BODY = 4 * 1024 * 1024  # bytes
@@ -54,14 +54,16 @@ async def serve_http(
     option: str = "--rest-port",
     patience: float = PATIENCE,
     amqp: AmqpSessions | None = None,
+    clock: TimeSource = SYSTEM,
 ) -> AsyncIterator["HttpServer"]:
     """Serve app on host and port (0: a free one) until the block ends; CommandError.
 
     cloud: told of failed hand-shakes; option: names the port on the command line; patience:
     seconds for a whole head, for a whole body, and for who does not read; amqp: takes the
-    connections that begin with AMQP instead, as Node's service client dials one port for both.
+    connections that begin with AMQP instead, as Node's service client dials one port for both;
+    clock: what the Date of an answer goes by.
     """
-    http = HttpServer(cloud, app, context, patience, amqp)
+    http = HttpServer(cloud, app, context, patience, amqp, clock)
     await http.open(host, port, option)
     try:
         yield http
@@ -79,11 +81,13 @@ class HttpServer:
         context: SSLContext,
         patience: float = PATIENCE,
         amqp: AmqpSessions | None = None,
+        clock: TimeSource = SYSTEM,
     ) -> None:
         self.port = 0
         self.ending = Ending()
         self._cloud = cloud
         self._patience = patience
+        self._clock = clock
         self._context = context
         self._amqp = amqp
         self._connections: set[Secured] = set()
@@ -127,12 +131,12 @@ class HttpServer:
         return secured
 
     def _failed(self, address: str, why: str) -> None:
-        self._cloud.tell(Dropped(time.time(), address, why))
+        self._cloud.tell(Dropped(self._clock.time(), address, why))
 
     async def close(self) -> None:
         """Stop listening and end every connection, the stubborn ones by force."""
         self._server.close()
-        self._clock.cancel()
+        self._calendar.cancel()
         self.ending.come()
         for connection in list(self._state.connections):
             if isinstance(connection, HttpConnection):  # a WebSocket's session ends itself
@@ -156,9 +160,9 @@ class HttpServer:
 
     # Date: {day of the week}, {date} {time} GMT
     def _tell_date(self) -> None:
-        now = formatdate(time.time(), usegmt=True).encode()
+        now = formatdate(self._clock.time(), usegmt=True).encode()
         self._state.default_headers = [(b"date", now)]
-        self._clock = asyncio.get_running_loop().call_later(_TICK, self._tell_date)
+        self._calendar = asyncio.get_running_loop().call_later(_TICK, self._tell_date)
 
 
 class _Limited:

@@ -6,7 +6,6 @@ bytes go to session.py and come from there.
 
 import asyncio
 import ssl
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import cast
@@ -22,7 +21,7 @@ from host_tools.emulator.serve.tls import TlsError, TlsServer
 from host_tools.errors import CommandError
 
 HOST, PORT = "127.0.0.1", 8883
-_SWEEP = 0.25  # seconds between two looks at all deadlines
+SWEEP = 0.25  # seconds between two looks at all deadlines
 _PART = 4096  # bytes that a session is fed at once: all its answers to them are in memory
 _TURN = 64 * 1024  # bytes sent to one device before the others get their turn
 _ROOM = 64 * 1024  # bytes read from a socket at once
@@ -30,9 +29,14 @@ _GRACE = 1  # second for a device to close its half after we closed ours
 
 
 @asynccontextmanager
-async def serve(cloud: Cloud, host: str = HOST, port: int = PORT) -> AsyncIterator["Listener"]:
-    """Serve cloud on host and port (0: a free one) until the block ends; CommandError."""
-    listener = Listener(cloud, cloud.tls_context(host))
+async def serve(
+    cloud: Cloud, host: str = HOST, port: int = PORT, sweep: float = SWEEP
+) -> AsyncIterator["Listener"]:
+    """Serve cloud on host and port (0: a free one) until the block ends; CommandError.
+
+    sweep: seconds between two looks at all deadlines.
+    """
+    listener = Listener(cloud, cloud.tls_context(host), sweep)
     await listener.open(host, port)
     try:
         yield listener
@@ -43,8 +47,9 @@ async def serve(cloud: Cloud, host: str = HOST, port: int = PORT) -> AsyncIterat
 class Listener:
     """One listening port and all connections that came in by it."""
 
-    def __init__(self, cloud: Cloud, context: ssl.SSLContext) -> None:
+    def __init__(self, cloud: Cloud, context: ssl.SSLContext, sweep: float = SWEEP) -> None:
         self.cloud = cloud
+        self._pause = sweep
         self.context = context
         self.port = 0
         self._host = HOST
@@ -63,7 +68,7 @@ class Listener:
         self._prepare()
         self._server = await ports.listen(lambda: Connection(self), host, port, "--port")
         self.port = ports.port_of(self._server)
-        self._sweeper = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
+        self._sweeper = asyncio.get_running_loop().call_later(self._pause, self._sweep)
 
     async def close(self) -> None:
         """Stop listening and end every connection, the stubborn ones by force."""
@@ -103,8 +108,8 @@ class Listener:
             self._empty.set()
 
     def _sweep(self) -> None:
-        self._sweeper = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
-        now, tick = time.time(), time.monotonic()
+        self._sweeper = asyncio.get_running_loop().call_later(self._pause, self._sweep)
+        now, tick = self.cloud.clock.time(), self.cloud.clock.monotonic()
         for connection in list(self._connections):
             connection.expire(now, tick)
         self.cloud.expire(now, tick)
@@ -116,6 +121,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
+        self._clock = listener.cloud.clock
         expected = listener.cloud.faults.expects(when.TLS, when.HAND_SHAKE)
         self._tls = TlsServer(listener.context, self._choose if expected else None)
         self._unheard = b""  # what the device said and the session was not yet told
@@ -130,13 +136,13 @@ class Connection(asyncio.BufferedProtocol):
         address: tuple[str, int] = transport.get_extra_info("peername") or ("", 0)
         self._address, port, *_ = address
         name = f"{self._address}:{port}"
-        self._watcher = self._listener.cloud.traces.open(name, time.time())
+        self._watcher = self._listener.cloud.traces.open(name, self._clock.time())
         self._session = Wire(
             self._listener.cloud,
             self._send,
             self._hang_up,
             self.abort,
-            time.monotonic(),
+            self._clock.monotonic(),
             name,
             self._watcher,
         )
@@ -159,12 +165,12 @@ class Connection(asyncio.BufferedProtocol):
             self.close(f"TLS: {error}")
             return
         if self._watcher and tls.established and not shaken:
-            self._watcher.note(tls.terms, time.time())
+            self._watcher.note(tls.terms, self._clock.time())
         if self._unheard or self._full or self._held or tls.ended or len(plain) > _PART:
             self._unheard += plain
             self._go_on()
         elif plain:  # a packet or two, as nearly always
-            self._session.receive(plain, time.time(), time.monotonic())
+            self._session.receive(plain, self._clock.time(), self._clock.monotonic())
             if self._full or self._session.full:
                 self._go_on()
         if tls.outgoing.pending:  # what TLS itself says; the session's answer took it along
@@ -195,7 +201,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def close(self, why: str) -> None:
         """End the connection in order."""
-        self._session.close(why, time.time())
+        self._session.close(why, self._clock.time())
 
     def abort(self) -> None:
         """End the connection now."""
@@ -215,7 +221,7 @@ class Connection(asyncio.BufferedProtocol):
         self._sent = 0
         while self._unheard and not self._stuck() and self._sent < _TURN:
             part, self._unheard = self._unheard[:_PART], self._unheard[_PART:]
-            self._session.receive(part, time.time(), time.monotonic())
+            self._session.receive(part, self._clock.time(), self._clock.monotonic())
         if self._session.closed:
             return
         if self._unheard or self._stuck():
@@ -240,7 +246,7 @@ class Connection(asyncio.BufferedProtocol):
 
     # a rule may want something wrong with the certificate; None: the hand-shake hangs
     def _choose(self, name: str) -> ssl.SSLContext | None:
-        moment = Moment(when.TLS, when.HAND_SHAKE, self._address, time.time(), name=name)
+        moment = Moment(when.TLS, when.HAND_SHAKE, self._address, self._clock.time(), name=name)
         trouble = self._listener.cloud.faults.ask(moment)
         if trouble is None:
             return self._listener.context
@@ -260,7 +266,7 @@ class Connection(asyncio.BufferedProtocol):
         self._tls.end()
         self._flush()
         self._unheard = b""
-        self._forced = time.monotonic() + _GRACE
+        self._forced = self._clock.monotonic() + _GRACE
         self._transport.resume_reading()  # to see that the device hangs up, too
         try:
             # only our half: closing both under bytes on their way would reset the connection,

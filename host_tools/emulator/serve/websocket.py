@@ -7,7 +7,6 @@ section 6: where a packet begins in a frame says nothing.
 """
 
 import asyncio
-import time
 from collections.abc import Iterator
 
 from starlette.requests import Request
@@ -84,7 +83,7 @@ class _Sessions:
 
     def _sweep(self) -> None:
         self._sweeper = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
-        now, tick = time.time(), time.monotonic()
+        now, tick = self._door.clock.time(), self._door.clock.monotonic()
         for connection in list(self._all):
             connection.session.expire(now, tick)
 
@@ -94,6 +93,7 @@ class _Connection:
 
     def __init__(self, websocket: WebSocket, door: Cloud, patience: float) -> None:
         self._websocket = websocket
+        self._clock = door.clock
         self._patience = patience
         self._unsent: list[bytes] = []
         self._waiting = 0  # bytes in it
@@ -105,9 +105,9 @@ class _Connection:
         client = websocket.client
         address = place(client.host, client.port) if client else ""
         self._abort = abort = of(websocket).abort
-        watcher = door.traces.open(address, time.time())
+        watcher = door.traces.open(address, self._clock.time())
         self.session = Wire(
-            door, self._send, self._hang_up, abort, time.monotonic(), address, watcher
+            door, self._send, self._hang_up, abort, self._clock.monotonic(), address, watcher
         )
 
     async def serve(self) -> None:
@@ -152,7 +152,7 @@ class _Connection:
     # part by part, as in listener.py: who asks a lot and does not read the answers waits
     async def _take(self, data: bytes) -> None:
         for part in _parts(data):
-            self.session.receive(part, time.time(), time.monotonic())
+            self.session.receive(part, self._clock.time(), self._clock.monotonic())
             while self._waiting > _ROOM or self.session.full:
                 self._room.clear()
                 await self._room.wait()
@@ -178,7 +178,7 @@ class _Connection:
         self._news.set()
 
     def _close(self, why: str) -> None:
-        self.session.close(why, time.time())
+        self.session.close(why, self._clock.time())
 
 
 def _parts(data: bytes) -> Iterator[bytes]:

@@ -4,18 +4,23 @@
  "epoch": 2000,               the year its clock counts from, 1970 or 2000
  "nvs": "folder",             its NVS partition, a folder a namespace, a file a key
  "speed": 1,                 how many times faster than the host its time runs
- "bitten": false,            whether the watchdog caused the last reset
- "wifi": {"ssid": "password"}, networks in the air
- "ntp": [0],                  answer after answer, the last for ever: seconds the NTP server is
-                              wrong by, null if none answers
- "hosts": {"name": ["address", port]}}  names the bench's DNS knows; "*" is any other, null
-                              a name that it says does not exist
+ "cause": 1,                 why it starts: a number that machine.reset_cause() returns
+ "cut": 0,                   k: power goes after its k-th NVS commit; -k: in its place
+ "rtc": "file",              its RTC memory
+ "uarts": {"1": "path"},     what each serial line leads to: a tty, a pipe, a file
+ "clock": "file",             what its clock was set to and when, while it has power
+ "air": "file",               what surrounds it while it runs, see network.py
+ "ntp": [0],                  answer after answer, the last for ever: seconds that NTP servers
+                              without a line in "hosts" are wrong by, null if none answers
+ "hosts": {"name": ["address", port]},  names the bench's DNS knows, "name:port" for one port
+                              of it; "*" is any other, null a name that it says does not exist
+ "world": {}}                 what a world.py wants to know that is not the bench's own
 """
 
 import json
 import os
 
-import utime
+import world
 
 with open(os.getenv("KEYSTEAD_CHIP")) as _file:
     _chip = json.load(_file)
@@ -24,25 +29,32 @@ MAC = bytes(int(_chip["mac"][i : i + 2], 16) for i in range(0, 12, 2))
 EPOCH = 946684800 if _chip["epoch"] == 2000 else 0  # Unix time of the chip's second 0
 NVS = _chip["nvs"]
 SPEED = _chip["speed"]
-BITTEN = _chip["bitten"]
-WIFI = _chip["wifi"]
+CAUSE = _chip["cause"]
+CUT = _chip["cut"]
+RTC = _chip["rtc"]
+UARTS = _chip["uarts"]
+AIR = _chip["air"]
 NTP = _chip["ntp"]
 HOSTS = _chip["hosts"]
 
-_powered_on = utime.time()
+world.begin(_chip)
 _offset = 0  # what the clock showed at power-on
-
-
-def _uptime():
-    return int((utime.time() - _powered_on) * SPEED)
+try:
+    with open(_chip["clock"]) as _file:
+        _shown, _then = map(int, _file.read().split())
+    _offset = _shown + (world.unix_time() - _then) * SPEED - EPOCH - world.uptime()
+except OSError:  # nobody set it since power came
+    pass
 
 
 def seconds():
     """Return the chip's clock: seconds since its epoch; 0 at power-on until it is set."""
-    return _offset + _uptime()
+    return _offset + world.uptime()
 
 
 def set_clock(unix_time):
-    """Make the chip's clock show this Unix time."""
+    """Make the chip's clock show this Unix time; a reset does not stop it, losing power does."""
     global _offset
-    _offset = unix_time - EPOCH - _uptime()
+    _offset = unix_time - EPOCH - world.uptime()
+    with open(_chip["clock"], "w") as file:
+        file.write("%d %d" % (unix_time, world.unix_time()))

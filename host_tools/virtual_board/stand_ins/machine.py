@@ -1,55 +1,76 @@
 """machine, as on an ESP32, with a watchdog that really ends the process."""
 
 import chip
-import ffi
 import utime
+import world
 
 PWRON_RESET = 1
+HARD_RESET = 2
 WDT_RESET = 3
-_alarm = ffi.open(None).func("I", "alarm", "I")
+DEEPSLEEP_RESET = 4
+SOFT_RESET = 5
+
+
+# few programs have these, and the heap is as small as a chip's
+_LOADED_WHEN_USED = {"Pin": "pins", "SPI": "wires", "UART": "uart"}
+
+
+def __getattr__(name):
+    if name not in _LOADED_WHEN_USED:
+        raise AttributeError(name)
+    return getattr(__import__(_LOADED_WHEN_USED[name]), name)
 
 
 def unique_id():
     return chip.MAC
 
 
-class Pin:
-    """An output; what it does is written down beside the NVS: chip ticks, pin, value."""
-
-    OUT = 3
-
-    def __init__(self, number, mode, value=0):
-        self._number = number
-        self.value(value)
-
-    def value(self, level):
-        ticks = utime.ticks_ms() * chip.SPEED
-        with open(chip.NVS + "/pins", "a") as file:
-            file.write("%d %d %d\n" % (ticks, self._number, level))
-
-
 def reset():
-    raise SystemExit(2)
+    # the process ends with the cause of the next start, see unix_board.py
+    raise SystemExit(HARD_RESET)
+
+
+def soft_reset():
+    raise SystemExit(SOFT_RESET)
+
+
+def deepsleep(milliseconds=0):
+    raise SystemExit(DEEPSLEEP_RESET)
 
 
 def reset_cause():
-    return WDT_RESET if chip.BITTEN else PWRON_RESET
+    return chip.CAUSE
 
 
 class WDT:
-    """The task watchdog. SIGALRM ends the process, as the reset ends whatever ran."""
+    """The task watchdog."""
 
     def __init__(self, id=0, timeout=5000):
-        self._seconds = -(-timeout // (1000 * chip.SPEED))
+        self._timeout = timeout
         self.feed()
 
     def feed(self):
-        _alarm(self._seconds)
+        world.guard(self._timeout)
 
 
 class RTC:
+    """The clock, and 2 KB that only losing power clears."""
+
     def datetime(self, fields):
         """Set the clock: (year, month, day, weekday, hour, minute, second, subsecond), UTC."""
         year, month, day, _, hour, minute, second, _ = fields
         # mktime() is local time on the Unix port, and the bench runs in UTC
         chip.set_clock(int(utime.mktime((year, month, day, hour, minute, second, 0, 0, 0))))
+
+    def memory(self, data=None):
+        """Return all that was written last, or write it."""
+        if data is None:
+            try:
+                with open(chip.RTC, "rb") as file:
+                    return file.read()
+            except OSError:
+                return b""
+        if len(data) > 2048:
+            raise ValueError("buffer too long")
+        with open(chip.RTC, "wb") as file:
+            file.write(data)

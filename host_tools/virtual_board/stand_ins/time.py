@@ -1,23 +1,19 @@
 """time, as on the chip: whole seconds since its own epoch, from 0 at power-on.
 
-A chip that runs faster than the host (see chip.py) sleeps and ticks faster: a wait of half a
-minute can be watched in a second, by the code that really waits.
+How fast it goes by is the world's business (world.py).
 """
 
 import chip
 import utime
+import world
 from utime import *
 
-if chip.SPEED != 1:
-
-    def ticks_ms():
-        return utime.ticks_ms() * chip.SPEED & 0x3FFFFFFF
-
-    def sleep_ms(milliseconds):
-        utime.sleep_ms(milliseconds // chip.SPEED)
+ticks_ms = world.ticks_ms
+sleep_ms = world.sleep_ms
+if world.poll:
 
     def sleep(seconds):
-        utime.sleep_ms(int(seconds * 1000) // chip.SPEED)
+        sleep_ms(int(seconds * 1000))
 
 
 def time():

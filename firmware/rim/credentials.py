@@ -1,0 +1,73 @@
+"""The credentials: the factory record and the device keys, for as long as it takes to sign.
+
+Owns nothing but the way to them. Each call loads keys, uses them and lets go of them: no key stays
+in the heap of a board that is connected, or that waits.
+"""
+
+import machine
+
+from keystead.key_ring import KeyRing
+from keystead.record import unpack
+from rim import clock, flash
+
+_LIFE = 3600  # seconds a SAS token is valid
+
+
+def _record():
+    return unpack(flash.load_record(), machine.unique_id())
+
+
+def _ring() -> KeyRing:
+    return KeyRing(_record(), flash.load("keys"))
+
+
+def _keep(ring: KeyRing) -> bool:
+    return flash.save("keys", ring.pack())
+
+
+def identity() -> tuple:
+    """Return (registration ID, ID scope, DPS endpoint, the record's CRC). Raises Failure."""
+    record = _record()
+    return record.registration_id, record.id_scope, record.endpoint, record.crc()
+
+
+def token(resource: str, policy: str = "") -> str:
+    """Return a fresh SAS token, by the key whose turn it is. Raises Failure."""
+    return _ring().token(resource, clock.unix_time() + _LIFE, policy)
+
+
+def accepted() -> bool:
+    """Take note that the hub took the key; tell whether that was a new pair's trial."""
+    ring = _ring()
+    tried = bool(ring.trying)
+    if tried:
+        ring.confirm()
+    if ring.works() or tried:
+        _keep(ring)
+    return tried
+
+
+def refused() -> tuple:
+    """Take note that the service refused the key.
+
+    Returns (whether the next key was not refused yet, whether a new pair's trial ended so).
+    """
+    ring = _ring()
+    tried = ring.trying
+    quick = ring.refused()
+    _keep(ring)
+    return quick, bool(tried and not ring.trying)
+
+
+def on_trial() -> bool:
+    """Tell whether a new pair is being tried."""
+    return bool(_ring().trying)
+
+
+def propose(primary: bytes, secondary: bytes) -> None:
+    """Put a new pair beside the old one, to be tried. Raises Failure key-rejected."""
+    from keystead.failure import Failure
+
+    ring = _ring()
+    if ring.propose(primary, secondary) and not _keep(ring):
+        raise Failure("key-rejected", "the flash does not keep it")

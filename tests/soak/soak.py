@@ -1,0 +1,304 @@
+"""A soak: the real firmware at our own cloud for a month of its time, and all that goes wrong.
+
+Owns the bench: the cloud with two hubs, one board, and how incidents are done to them. Doesn't own
+which incidents (script.py), the time (world.py) nor what is made of it all (oracle.py).
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from random import Random
+
+from starlette.applications import Starlette
+
+from host_tools.emulator.clock import Clock
+from host_tools.emulator.cloud import Cloud
+from host_tools.emulator.config import ID_SCOPE, Config, LinkedHub
+from host_tools.emulator.dps.enrollment import EnrollmentGroup
+from host_tools.emulator.events import Event
+from host_tools.emulator.faults.rule import from_sentence
+from host_tools.emulator.hub.hub import Hub
+from host_tools.emulator.key_pair import KeyPair
+from host_tools.emulator.rest import dps_device
+from host_tools.emulator.serve.datagrams import serve_datagrams
+from host_tools.emulator.serve.http import serve_http
+from host_tools.emulator.serve.listener import serve
+from host_tools.keys import derive_device_key
+from host_tools.virtual_board.unix_board import UnixBoard
+from keystead.record import FactoryRecord
+from tests.soak.board import OVERLAY, POWER_ON, Board, Hung
+from tests.soak.incidents import DAY, Incident
+from tests.soak.oracle import Oracle
+from tests.soak.timeline import Loop, Timeline
+from tests.soak.world import World
+
+BEGIN = 1_803_859_200  # 2027-03-01T00:00:00Z
+_MAC = bytes.fromhex("a1b2c3d4e5f6")
+_SWEEP = 1.0  # seconds between two looks of the cloud at its deadlines
+_PAUSE = 10  # seconds without power where it fails by itself
+_RESET = 0.3  # seconds
+_WRAP = 1 << 30  # ticks_ms
+# what a virtual board has, and 4 KB for the modules in on_board
+HEAPS = {32: "68k", 64: "136k"}
+_JOURNAL: dict[str, object] = {}
+
+
+class Soak:
+    """One soak: a bench for incidents."""
+
+    group = "field"
+    device_id = "sn-007-888-abc"
+    hubs = ("hub-a.azure-devices.net", "hub-b.azure-devices.net")
+
+    def __init__(
+        self,
+        folder: Path,
+        script: Sequence[Incident],
+        days: float,
+        seed: int,
+        bits: int = 32,
+        heap: str = "",
+        say: Callable[[int, str], object] = lambda now, text: None,
+    ) -> None:
+        """folder: for the board and the cloud; say: told the time and each line of the story."""
+        self.oracle = Oracle(BEGIN)
+        self.timeline = Timeline(BEGIN)
+        self.world = World(self.timeline, self._stopped)
+        self.world.on_turn = self._turned
+        self.seconds = 0.0  # real ones, that it took
+        self._chance = Random(f"the bench of soak {seed}")
+        self.keys = tuple(self._chance.randbytes(64) for _ in range(4))
+        self._folder, self._script, self._days = folder, script, days
+        self._bits, self._heap = bits, heap or HEAPS[bits]
+        self._say = say
+        self._silent_servers = 0
+        self._cut: asyncio.TimerHandle | None = None
+        self._turns = -1
+        self._writes = 0
+        self._boots = 0
+
+    def run(self) -> Oracle:
+        """Run it; return what was seen."""
+        begun = time.monotonic()
+        with asyncio.Runner(loop_factory=lambda: Loop(self.timeline, self.world.idle)) as runner:
+            runner.run(self._run())
+        self.seconds = time.monotonic() - begun
+        self.oracle.finish()
+        return self.oracle
+
+    async def _run(self) -> None:
+        keys = KeyPair(*self.keys[:2])
+        group = EnrollmentGroup(self.group, hub=self.hubs[0], keys=keys)
+        config = Config(
+            assigning_replies=1, retry_after=3, groups=(group,), throttle=True,
+            links=tuple(map(LinkedHub, self.hubs)),
+        )  # fmt: skip
+        state = self._folder / "cloud"
+        state.mkdir()
+        cloud = Cloud(
+            config, on_event=self._event, state_dir=state, random=self._chance.randbytes,
+            clock=self.timeline,
+        )  # fmt: skip
+        async with AsyncExitStack() as stack:
+            self.cloud = stack.enter_context(cloud)
+            self.cloud.faults.seed = self._chance.getrandbits(32)
+            hosts = await self._serve(stack)
+            self.world.board = self._board(hosts)
+            stack.callback(self._end)
+            self._plan()
+            self.power(True)
+            await asyncio.sleep(self._days * DAY)
+
+    async def _serve(self, stack: AsyncExitStack) -> dict[str, tuple[str, int]]:
+        host, air = "127.0.0.1", self.world.air
+        mqtt = await stack.enter_async_context(serve(self.cloud, host, 0, _SWEEP))
+        rest = await stack.enter_async_context(
+            serve_http(
+                self.cloud,
+                Starlette(routes=dps_device.routes(self.cloud)),
+                self.cloud.tls_context(host),
+                host,
+                0,
+                clock=self.timeline,
+            )
+        )
+        ntp = await stack.enter_async_context(
+            serve_datagrams(self._time, host, 0, "NTP", self.timeline)
+        )
+        stack.callback(air.close)
+        return {
+            "*": (host, await air.open(mqtt.port)),
+            "*:443": (host, await air.open(rest.port)),
+            "*:123": (host, ntp),
+        }
+
+    def _board(self, hosts: dict[str, tuple[str, int]]) -> Board:
+        unix = UnixBoard(
+            self._folder / "board", _MAC, bits=self._bits, heap=self._heap, hosts=hosts,
+            overlay=OVERLAY,
+        )  # fmt: skip
+        unix.install({"bench": self.cloud.ca_der}, OVERLAY / "app.py")
+        settings = unix.flash / "config.json"
+        document = json.loads(settings.read_text())
+        settings.write_text(json.dumps({**document, **_JOURNAL}))
+        primary, secondary = (derive_device_key(key, self.device_id) for key in self.keys[:2])
+        record = FactoryRecord(_MAC, ID_SCOPE, self.device_id, primary, secondary)
+        unix.write_nvs("record", record.pack())
+        return Board(unix, self._line)
+
+    def _end(self) -> None:
+        if self.board.is_on:
+            self.world.air.forget_board()
+            self.board.end(POWER_ON)
+
+    # ---- the plan
+
+    def _plan(self) -> None:
+        loop = asyncio.get_running_loop()
+        for incident in self._script:
+            loop.call_at(incident.at, self._begin, incident)
+            if incident.lasts:
+                loop.call_at(incident.over, self._over, incident)
+        self._look()
+
+    def _begin(self, incident: Incident) -> None:
+        self.oracle.now = self.timeline.now
+        self._tell(f"-- {incident.sentence}")
+        self.oracle.began(incident)
+        incident.kind_of.begin(self, incident.figures)
+
+    def _over(self, incident: Incident) -> None:
+        self.oracle.now = self.timeline.now
+        self._tell(f"-- over: {incident.sentence}")
+        self.oracle.over(incident)
+        incident.kind_of.end(self, incident.figures)
+
+    def _look(self) -> None:
+        asyncio.get_running_loop().call_later(60, self._look)
+        self.oracle.now = self.timeline.now
+        air = self.world.air
+        self.oracle.look(self.board.is_on and air.carries and air.reaches)
+
+    # ---- what is seen
+
+    @property
+    def board(self) -> Board:
+        """Return the board."""
+        assert self.world.board
+        return self.world.board
+
+    def _tell(self, text: str) -> None:
+        self._say(self.timeline.now, text)
+
+    def _line(self, text: str) -> None:
+        self._tell(text)
+        self.oracle.now = self.timeline.now
+        self.oracle.line(text)
+
+    def _event(self, event: Event) -> None:
+        self.oracle.now = self.timeline.now
+        self._tell(f"                                          {event.line()}")
+        self.oracle.event(event)
+
+    def _turned(self) -> None:
+        question = self.board.question
+        assert question
+        if question.writes != self._writes:
+            self.oracle.now = self.timeline.now
+            self.oracle.wrote(question.writes - self._writes)
+            self._writes = question.writes
+        if self._turns >= 0:
+            self._turns -= 1
+            if self._turns < 0:
+                asyncio.get_running_loop().call_soon(self._fail_power)
+
+    def _stopped(self, why: str) -> None:
+        loop = asyncio.get_running_loop()
+        self.oracle.now = self.timeline.now
+        if why:
+            self._tell(f"-- {why}")
+            self.oracle.stopped(why)
+            loop.call_later(_RESET, self.power, True)
+        else:
+            self._tell("-- its power fails in the middle of a write to flash")
+            loop.call_later(_PAUSE, self.power, True)
+
+    def _fail_power(self) -> None:
+        self._tell("-- its power fails as it waits")
+        self.power(False)
+        asyncio.get_running_loop().call_later(_PAUSE, self.power, True)
+
+    def _time(self, question: bytes, address: str, now: float) -> tuple[bytes, float] | None:
+        air = self.world.air
+        if self._silent_servers or not (air.carries and air.reaches):
+            return None
+        air.stir()
+        return Clock(self.cloud.faults).answer(question, address, now)
+
+    # ---- for incidents
+
+    @property
+    def now(self) -> float:
+        """Return Unix time."""
+        return self.timeline.time()
+
+    def rule(self, sentence: str) -> int:
+        """Put a rule in force; return its number."""
+        return self.cloud.faults.add(from_sentence(sentence), self.now)
+
+    def hub(self) -> Hub | None:
+        """Return the hub at which the device has an identity."""
+        return next((hub for hub in self.cloud.hubs.all() if hub.find(self.device_id)), None)
+
+    def drop(self) -> None:
+        """End the device's connection to its hub."""
+        hub = self.hub()
+        if hub:
+            hub.connections.attendance.drop(self.device_id, "the hub hangs up", self.now)
+
+    def radio(self, carries: bool) -> None:
+        """Have the radio reach the network, or not."""
+        self.world.air.change(carries=carries)
+
+    def uplink(self, reaches: bool) -> None:
+        """Have the network reach the world, or not."""
+        self.world.air.change(reaches=reaches)
+
+    def time_servers(self, answer: bool) -> None:
+        """Have time servers answer, or not."""
+        self._silent_servers += -1 if answer else 1
+
+    def set_clock_off(self, seconds: int) -> None:
+        """Have the chip's clock jump."""
+        self.board.set_clock_off(seconds)
+        self.world.air.stir()
+
+    def power(self, on: bool) -> None:
+        """Give the board power, or take it."""
+        board = self.board
+        if on and not board.is_on:
+            self._boots += 1
+            self._writes = 0
+            wrapping = self._chance.random() < 0.5
+            ticks = _WRAP - self._chance.randrange(1, 6 * 3600 * 1000) if wrapping else 0
+            board.power_on(
+                self.timeline.now, self.now, ticks, self._chance.getrandbits(29),
+                self.world.air.flags,
+            )  # fmt: skip
+            self.world.heard(board)
+        elif not on and board.is_on:
+            self.world.air.forget_board()
+            board.end(POWER_ON)
+
+    def cut_after(self, written: int) -> None:
+        """Take its power in the middle of a write to flash, so many bytes from now; -1: do not."""
+        question = self.board.question
+        if question:
+            self.board.cut_after(question.written + written if written >= 0 else 0x7FFFFFFF)
+
+    def cut_in(self, turns: int) -> None:
+        """Take its power as it waits for the so manyth time from now; -1: do not."""
+        self._turns = turns
