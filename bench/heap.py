@@ -20,7 +20,7 @@ _TRIES = 2  # boots that must succeed in a heap before it counts: collections fa
 # the modules of MicroPython itself that the firmware imports, and what plays a chip's
 _GROUND = (
     "binascii", "collections", "errno", "gc", "hashlib", "json", "os", "struct", "sys", "tls",
-    "select", "socket", "time", "esp32", "machine", "network", "ntptime",
+    "select", "socket", "time", "esp32", "machine", "network",
 )  # fmt: skip
 
 

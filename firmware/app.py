@@ -1,18 +1,18 @@
-"""The application: replace this file with your own. It is started when the hub is connected.
+"""The application: replace this file with your own, docs/application.md tells how.
 
-device.send(payload, properties), device.wait(seconds), device.device_id, device.hub
+It is started when the hub is connected, or at once if config.json has a journal.
 """
 
 import gc
-import time
 
 INTERVAL = 5  # seconds
 
 
 def run(device):
-    """Send seconds since the start and free memory for ever."""
-    started = time.time()
+    """Send for ever how long this has gone on, in seconds, and how much memory is free."""
+    uptime = 0
     while True:
         gc.collect()
-        device.send({"uptime": time.time() - started, "free": gc.mem_free()})
+        device.send({"uptime": uptime, "free": gc.mem_free()})
         device.wait(INTERVAL)
+        uptime += INTERVAL

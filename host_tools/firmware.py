@@ -5,10 +5,12 @@
 
 Everything is compiled here, because compiling on a board takes several times a module's size in
 heap. boot.py, main.py and app.py stay text: MicroPython starts the first two by name, and the
-third is yours.
+third is yours. No clock of a board shows a time before the image was built: that is now, or what
+SOURCE_DATE_EPOCH says for an image that can be built again to the byte.
 """
 
 import argparse
+import functools
 import os
 import shutil
 import subprocess
@@ -20,6 +22,7 @@ from pathlib import Path
 import keystead
 from host_tools import roots
 from host_tools.errors import CommandError
+from host_tools.shrink import shrink
 from host_tools.toolchain import micropython
 from keystead.catalogue import CATALOGUE
 
@@ -90,7 +93,7 @@ def build(
     for text in TEXTS:
         shutil.copyfile(origin / text, folder / text)
     (folder / "failures.txt").write_text(failures())
-    size = sum(compile_folder(origin / name, folder / "lib" / name) for name in PACKAGES)
+    size = sum(_compile_package(name, folder / "lib") for name in PACKAGES)
     size += _stamp(folder / "lib" / "rim")
     if pins:
         size += compile_folder(pins, folder / "lib")
@@ -110,10 +113,9 @@ def _stamp(target: Path) -> int:
     A day less, as the clock of whoever builds it may be wrong by hours.
     """
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "rim" / "built.py"
-        file.parent.mkdir()
+        file = Path(folder) / "built.py"
         file.write_text(f"TIME = {_build_time() - _DAY}\n")
-        return _compile(file, target)
+        return _compile(file, target, "rim.built")
 
 
 def _build_time() -> int:
@@ -125,17 +127,54 @@ def _build_time() -> int:
     return int(said)
 
 
+def _compile_package(package: str, lib: Path) -> int:
+    """Compile a package of the firmware, shrunk; return bytes of .mpy."""
+    target = lib / package
+    target.mkdir(parents=True, exist_ok=True)
+    size = 0
+    for module, text in shrunk().items():
+        name, _, stem = module.partition(".")
+        if name == package:
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder) / f"{stem or '__init__'}.py"
+                file.write_text(text)
+                # a traceback shows the module's name: the board has that word anyway
+                size += _compile(file, target, module)
+    return size
+
+
+def shrunk() -> dict[str, str]:
+    """Return the modules of the firmware, full name to text, as they are compiled."""
+    origin = source()
+    modules = {}
+    for package in PACKAGES:
+        for file in _modules(origin / package):
+            name = f"{package}.{file.stem}".removesuffix(".__init__")
+            modules[name] = file.read_text()
+    users = [*origin.glob("*.py"), *origin.glob("examples/*.py")]
+    return _shrunk(tuple(modules.items()), tuple(file.read_text() for file in sorted(users)))
+
+
+@functools.lru_cache(1)
+def _shrunk(modules: tuple[tuple[str, str], ...], outside: tuple[str, ...]) -> dict[str, str]:
+    return shrink(dict(modules), outside)
+
+
+def _modules(origin: Path) -> list[Path]:
+    return [file for file in sorted(origin.glob("*.py")) if file.name not in HOST_ONLY]
+
+
 def compile_folder(origin: Path, target: Path) -> int:
     """Compile each .py of origin to a .mpy of target; return their bytes."""
     target.mkdir(parents=True, exist_ok=True)
-    files = [file for file in sorted(origin.glob("*.py")) if file.name not in HOST_ONLY]
-    return sum(_compile(file, target) for file in files)
+    files = _modules(origin)
+    return sum(_compile(file, target, f"{origin.name}/{file.name}") for file in files)
 
 
-def _compile(file: Path, target: Path) -> int:
+def _compile(file: Path, target: Path, shown: str) -> int:
+    """Compile a file; return bytes of .mpy. shown: what a traceback on the board calls it."""
     compiled = target / f"{file.stem}.mpy"
-    # the name a traceback on the board will show
-    words = ["-s", f"{file.parent.name}/{file.name}", "-o", str(compiled), str(file)]
+    words = ["-s", shown, "-o", str(compiled), str(file)]
     _mpy_cross(words)
     return compiled.stat().st_size
 

@@ -22,7 +22,7 @@ HOST = sorted(
 EVERYWHERE = {"binascii", "collections", "hashlib", "json", "struct"}
 # what a board's MicroPython has besides; time, socket and flash are the rim's
 BOARD = EVERYWHERE | {
-    "app", "asyncio", "board", "errno", "esp32", "gc", "io", "machine", "network", "ntptime", "os",
+    "app", "asyncio", "board", "errno", "esp32", "gc", "io", "machine", "network", "os",
     "select", "socket", "sys", "time", "tls", "umqtt",
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""A flash chip in RAM for MicroPython's own LittleFS: counts what wears it, keeps what was done."""
+"""A flash chip in RAM under MicroPython's own LittleFS: counts what wears it."""
 
 import os
 import vfs
@@ -52,7 +52,7 @@ class Chip:
 def use(chip, fresh):
     """Mount a chip, with an empty file system or with what is on it, as the current folder."""
     os.chdir("/")
-    try:
+    try:  # noqa: SIM105
         vfs.umount("/flash")
     except OSError:  # there was none, or it has lost its power
         pass

@@ -26,9 +26,9 @@ class Counter:
         """debounce: milliseconds."""
         self.count = count
         self._debounce = debounce
-        self._last = None
+        self._last: int | None = None
 
-    def edge(self, now: int) -> None:
+    def edge(self, now) -> None:
         """Take an edge at now, in ticks. Leaves no garbage: interrupts call it."""
         # ticks wrap after some days without a pulse, and a difference may then be negative
         if self._last is None or not 0 <= time.ticks_diff(now, self._last) < self._debounce:

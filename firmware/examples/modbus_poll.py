@@ -38,16 +38,15 @@ class Bus:
     def read(self, unit: int, function: int, address: int, count: int) -> list:
         """Return count values from address on. Raises modbus.ModbusError."""
         request = modbus.read_request(unit, function, address, count)
-        failure = None
-        for _ in range(_TRIES):
+        size = modbus.answer_size(function, count)
+        tries = _TRIES
+        while True:
+            tries -= 1
             try:
-                frame = self._ask(request, modbus.answer_size(function, count))
-                return modbus.values(frame, unit, function, count)
+                return modbus.values(self._ask(request, size), unit, function, count)
             except modbus.ModbusError as error:
-                failure = error
-                if error.code:  # it did understand
-                    break
-        raise failure
+                if error.code or not tries:  # it did understand, or it is in vain
+                    raise
 
     def _ask(self, request: bytes, size: int) -> bytes:
         for _ in range(_TRIES):  # what came too late, or is noise; some lines are never silent

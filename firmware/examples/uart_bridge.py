@@ -1,15 +1,14 @@
 """Sends what a legacy instrument prints, line by line, and what the cloud says to the instrument.
 
-Copy it as app.py. config.json tells the serial line, all of it optional:
+Copy it as app.py. config.json tells the serial line, all of it optional, and keeps a journal, so
+that lines which come while the network is away keep their time:
 
-{"app": {"uart": 1, "tx": 17, "rx": 16, "baud": 9600, "bits": 8, "parity": "none", "stop": 1}}
+{"app": {"uart": 1, "tx": 17, "rx": 16, "baud": 9600, "bits": 8, "parity": "none", "stop": 1},
+ "journal": {"bytes": 65536, "days": 30}}
 
-A message is {"line": "+012.3 kg", "at": "2026-11-22T07:00:00Z"}; "at" is when the line was
-complete, and is left out while the clock is not set. What noise did to a line is a "?" in it, and
-counted in "noise". A cloud-to-device message goes to the instrument as it is, and a line end.
+A message is {"line": "+012.3 kg"}. What noise did to a line is a "?" in it, and "noise" counts
+such bytes. A cloud-to-device message goes to the instrument as it is, with a line end behind it.
 """
-
-import time
 
 import machine
 
@@ -26,7 +25,7 @@ class Lines:
 
     def feed(self, data: bytes) -> list:
         """Return the lines that data completes; CR, LF or both end one, empty ones are none."""
-        lines = []
+        lines: list = []
         for byte in data:
             if byte in b"\r\n":
                 self._cut(lines)
@@ -46,33 +45,36 @@ class Lines:
             self._line = bytearray()
 
 
-def open_uart(settings: dict):
-    """Return the serial line; its buffer holds what comes while the network is slow."""
-    pins = {name: settings[name] for name in ("tx", "rx") if name in settings}
-    return machine.UART(
-        settings.get("uart", 1), settings.get("baud", 9600), bits=settings.get("bits", 8),
-        parity=_PARITY[settings.get("parity", "none")], stop=settings.get("stop", 1),
-        rxbuf=4096, timeout=0, **pins,
-    )  # fmt: skip
+class Instrument:
+    """What is at the other end of the serial line."""
 
+    def __init__(self, settings: dict):
+        """settings: "app" of config.json."""
+        pins = {name: settings[name] for name in ("tx", "rx") if name in settings}
+        # without a journal, what comes while the network is away waits in rxbuf
+        self.uart = machine.UART(
+            settings.get("uart", 1), settings.get("baud", 9600), bits=settings.get("bits", 8),
+            parity=_PARITY[settings.get("parity", "none")], stop=settings.get("stop", 1),
+            rxbuf=4096, timeout=0, **pins,
+        )  # fmt: skip
+        self._lines = Lines()
 
-def message(line: str, noise: int) -> dict:
-    """Return the message for a line that is complete now."""
-    told = {"line": line}
-    now = time.gmtime()
-    if now[0] >= 2026:
-        told["at"] = "%04d-%02d-%02dT%02d:%02d:%02dZ" % now[:6]
-    if noise:
-        told["noise"] = noise
-    return told
+    def say(self, text: bytes, properties: dict) -> None:
+        """Take a cloud-to-device message."""
+        self.uart.write(text + b"\r\n")
+
+    def messages(self, data: bytes) -> list:
+        """Return what is to be sent for data from the line."""
+        lines = self._lines.feed(data)
+        noise = {"noise": self._lines.noise} if self._lines.noise else {}
+        return [dict(noise, line=line) for line in lines]
 
 
 def run(device):
     """Bridge for ever."""
-    uart = open_uart(device.settings.app or {})
-    lines = Lines()
-    device.on_message(lambda payload, properties: uart.write(payload + b"\r\n"))
+    instrument = Instrument(device.settings.app or {})
+    device.on_message(instrument.say)
     while True:
-        for line in lines.feed(uart.read() or b""):
-            device.send(message(line, lines.noise))
+        for message in instrument.messages(instrument.uart.read() or b""):
+            device.send(message)
         device.wait(0.1)

@@ -7,26 +7,25 @@ Copy it as app.py, with uart_bridge.py beside it. config.json, besides the seria
 
 import asyncio
 
-from uart_bridge import Lines, message, open_uart
+from uart_bridge import Instrument
 
 
-async def _ask(uart, text: str, seconds: float) -> None:
+async def _ask(instrument: Instrument, text: str, seconds: float) -> None:
     while True:
-        uart.write(text.encode() + b"\r\n")
+        instrument.say(text.encode(), {})
         await asyncio.sleep(seconds)
 
 
 async def run(device):
     """Bridge for ever; Keystead keeps the connection in a task beside this one."""
-    settings = device.settings.app or {}
-    uart = open_uart(settings)
-    device.on_message(lambda payload, properties: uart.write(payload + b"\r\n"))
-    asking = asyncio.create_task(_ask(uart, settings["ask"], settings.get("every", 10)))
-    reader = asyncio.StreamReader(uart)
-    lines = Lines()
+    settings = device.settings.app
+    instrument = Instrument(settings)
+    device.on_message(instrument.say)
+    asking = asyncio.create_task(_ask(instrument, settings["ask"], settings.get("every", 10)))
+    reader = asyncio.StreamReader(instrument.uart)
     try:
         while True:
-            for line in lines.feed(await reader.read(64)):
-                device.send(message(line, lines.noise))
+            for message in instrument.messages(await reader.read(64)):
+                device.send(message)
     finally:
         asking.cancel()

@@ -54,11 +54,11 @@ def parse(topic: str) -> tuple[int, str, dict[str, str | None]]:
 def _fields(text: str, quoted: bool) -> dict[str, str | None]:
     fields: dict[str, str | None] = {}
     for field in text.split("&"):
-        name, sign, value = field.partition("=")
+        name, equals, value = field.partition("=")
         if quoted:
             name, value = unquote(name), unquote(value)
         if field:
-            fields[name] = value if sign else None
+            fields[name] = value if equals else None
     return fields
 
 

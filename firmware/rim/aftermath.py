@@ -11,7 +11,7 @@ import machine
 from keystead.course import failed, lost, settled
 from keystead.failure import Failure
 from rim import clock, flash
-from rim.log import log
+from rim.log import ERROR, log
 from rim.memory import chance
 from rim.words import entry
 
@@ -25,9 +25,9 @@ def tell(failure: Failure) -> dict:
     Returns what the twin is to know of it: number, reason, text, and the time if that is known.
     """
     number, _, happened, remedy = entry(failure.reason)
-    log("FAILURE %d %s" % (number, failure))
-    log("  what happened: " + happened)
-    log("  what to do:    " + remedy)
+    log("FAILURE %d %s" % (number, failure), ERROR)
+    log("  what happened: " + happened, ERROR)
+    log("  what to do:    " + remedy, ERROR)
     flash.store_failure(number)
     told = {"number": number, "reason": failure.reason, "text": str(failure)}
     if clock.is_set():
@@ -40,7 +40,7 @@ def trace(error) -> None:
     text = StringIO()
     sys.print_exception(error, text)
     for line in text.getvalue().strip().split("\n"):
-        log(line)
+        log(line, ERROR)
 
 
 def after(device, failure: Failure, held: int) -> tuple[int, int]:
@@ -62,5 +62,6 @@ def after(device, failure: Failure, held: int) -> tuple[int, int]:
 
 def settle(device) -> None:
     """Earlier failures are history: the connection has held for long."""
+    device.settled = True
     settled(device.life)
     flash.store_failure(0)

@@ -41,6 +41,7 @@ def _note(device, wait: int, number: int) -> None:
     device.since = device.turned = time.ticks_ms()
     device.time = time.time()
     device.waits = wait
+    device.settled = False  # whether earlier failures are history
     device.unread = False  # whether a message was not acknowledged
     device.number = number
 

@@ -43,7 +43,9 @@ def connect(device) -> None:
 def _ground(device, who: tuple):
     """Return the tls.SSLContext once network and clock are there."""
     settings, doubt = device.settings, bool(device.life["doubt"])
-    log("network: " + once("rim.link.up", settings.links, device.feed, device.life["down"] >= 0))
+    # a minute without a hub, and nobody refused anything: the network may lead nowhere
+    astray = not device.life["refused"] and 0 <= device.life["down"] < log.uptime() - 60
+    log("network: " + once("rim.link.up", settings.links, device.feed, astray))
     context = once("rim.roots.context")
     doubt = doubt or time.time() - device.asked > _DAY
     servers = settings.ntp or _SERVERS

@@ -13,7 +13,7 @@ from rim import clock
 from rim.memory import forget_all_but, once
 
 _SETTLED = 600  # seconds connected, after which earlier failures are history
-_JUMP = 60  # seconds by which a clock may run away from the ticks before a token is in doubt
+_JUMP = 300  # seconds by which a clock may run away from the ticks: a hub allows for as much
 _TURN = 100  # milliseconds between two looks while there is no connection
 _QUEUE = 8  # incoming messages that wait for their handlers
 # stays in the heap while the board is connected; all else is loaded when it is needed
@@ -35,6 +35,7 @@ class Device:
         self.reprovision = False  # set it to have DPS asked on the way
         self.client = self.journal = None
         self.incoming: list = []
+        self.kept: tuple = ()  # modules that were there when app.py was loaded
         self._busy = False
         once("rim.away.begin", self)
 
@@ -49,8 +50,9 @@ class Device:
         """Send one telemetry message; return when the hub has it, or the journal if there is one.
 
         payload: bytes, str, or anything json.dumps() takes, which the message's content type
-        then says; properties: dict of str to str, see keystead.hub.property_bag. However long
-        the hub is away, this does not raise: it waits, or keeps the message.
+        then says; properties: dict of str to str, see keystead.hub.property_bag; creation_time is
+        among them unless you say another. However long the hub is away, this does not raise: it
+        waits, or keeps the message.
         """
         bag, payload = _message(payload, properties)
         if self.journal:  # it may be sent more than once: whoever receives it can tell
@@ -141,7 +143,7 @@ class Device:
         if abs(time.time() - self.time - age) > _JUMP:
             self.life["doubt"] = 1
             return True
-        if age > _SETTLED and self.life["attempt"]:
+        if age > _SETTLED and not self.settled:
             once("rim.aftermath.settle", self)
         if self.unread and "message" in self.handlers and not self.incoming:
             return True  # what was not acknowledged comes again with a new connection only
@@ -158,7 +160,7 @@ class Device:
 
     def tidy(self) -> None:
         """Unload what is not needed while nothing happens."""
-        forget_all_but(_KEPT)
+        forget_all_but(_KEPT + self.kept)
 
     # ---- out
 
@@ -250,5 +252,5 @@ def _message(payload, properties) -> tuple:
     if isinstance(payload, str):
         payload = payload.encode()
     if clock.is_set():
-        properties["creation_time"] = clock.stamp()
+        properties.setdefault("creation_time", clock.stamp())
     return hub.property_bag(properties).encode(), payload

@@ -24,6 +24,7 @@ def make(feed):
     """Return the Device."""
     log("keystead %s, MAC %s" % (keystead.__version__, machine.unique_id().hex(":")))
     settings = _settings(feed)
+    log.level = settings.log
     from rim.device import Device
 
     device = Device(feed, settings)
@@ -60,6 +61,7 @@ def broke(device, error) -> None:
     """Tell why the application ended, and wait until it may be started again."""
     sys.modules.pop("app", None)  # with whatever it kept
     device.handlers.clear()
+    device.kept = ()
     if isinstance(error, StopIteration):
         log("app.py returned; staying connected")
         while True:

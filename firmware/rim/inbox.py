@@ -8,6 +8,7 @@ forgotten then.
 import json
 import time
 
+from keystead.failure import printable
 from keystead.incoming import parse
 from rim.log import log
 
@@ -17,9 +18,11 @@ _LARGEST = 131072  # bytes of a method's answer that the service takes
 def handle(device, topic: str, payload: bytes) -> bool:
     """Deal with one incoming message; return whether that is done, so that it need not come again.
 
-    Raises Failure if the line breaks, nothing else.
+    payload: None for one that was too large. Raises Failure if the line breaks, nothing else.
     """
     kind, name, fields = parse(topic)
+    if payload is None:
+        log("too large to be taken: " + printable(topic))
     if kind == 0:
         return _message(device, payload, fields)
     if kind == 1:
@@ -33,6 +36,8 @@ def handle(device, topic: str, payload: bytes) -> bool:
 
 def _message(device, payload, properties) -> bool:
     handler = device.handlers.get("message")
+    if payload is None:
+        return True
     if not handler:
         log("a message came, and app.py takes none now")
         return False
@@ -69,6 +74,8 @@ def _method(device, name, rid, payload) -> None:
 
 
 def _call(device, name, payload) -> tuple:
+    if payload is None:
+        return 413, {"error": "the payload is too large"}
     try:
         argument = json.loads(payload or b"null")
     except (ValueError, RuntimeError):  # RuntimeError: nested deeper than the interpreter goes

@@ -67,7 +67,8 @@ class Files(Storage):
         try:
             os.remove(_PATH % name)
         except OSError as error:
-            raise _failed(error)
+            if error.args[0] != _ABSENT:
+                raise _failed(error)
 
 
 def _failed(error):

@@ -84,7 +84,7 @@ def _by_ntp(servers, floor: int, feed) -> tuple:
             try:
                 return _ask(host, floor), told + "set by " + host
             except (Failure, OSError) as error:
-                told += "%s %s, " % (host, getattr(error, "detail", "") or error)
+                told += "%s %s, " % (host, getattr(error, "detail", "") or error.args[0])
         time.sleep(pause)
     return 0, told
 

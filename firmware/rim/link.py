@@ -18,7 +18,7 @@ _RETURN = 1_800_000  # milliseconds
 
 
 def up(links, feed, doubt=False) -> str:
-    """Return kind and address of the first network that lets the board in.
+    """Return the address on the first network that lets the board in, and its kind.
 
     links: (kind, what config.json says of it) in order of preference. doubt: nothing was reached
     over the one that is up, so it comes last. Raises Failure network-down.
@@ -42,7 +42,7 @@ def up(links, feed, doubt=False) -> str:
                 rim.uplink = nic = None
                 nic = _join(kind, link, feed, doubt)
             rim.uplink = nic, place, since
-            return "%s %s" % (kind, nic.ifconfig()[0])
+            return "%s (%s)" % (nic.ifconfig()[0], kind)
         except Failure as failure:
             failures.append(failure)
             if len(links) > 1:

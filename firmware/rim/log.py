@@ -30,7 +30,7 @@ class Log:
         self._memory = getattr(machine.RTC(), "memory", bytes)
         old = self._memory()
         # at power-on it may hold anything
-        if len(old) == _SIZE and 0 in old and max(old) < 127:
+        if len(old) == _SIZE and max(old) < 127:
             self._ring[:] = old
             self._at = old.find(b"\0")
             self._keep("--- reset %d ---" % machine.reset_cause())

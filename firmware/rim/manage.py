@@ -80,7 +80,7 @@ _COMMANDS = {
 # {"__t": "c", "reprovision": "any new text"}
 def desired(device, patch: dict, version: int) -> dict:
     """Obey the component's desired properties; return what to report of them."""
-    told = {"__t": "c"}
+    told: dict = {"__t": "c"}
     if "reprovision" in patch:
         value = patch["reprovision"]
         told["reprovision"] = None

@@ -13,14 +13,15 @@ from umqtt import simple
 from keystead.failure import Failure
 
 LIMIT = 30_000  # milliseconds for an answer
-_LARGEST = 4096  # bytes of an incoming message; more is refused, not truncated
+_LARGEST = 4096  # bytes of an incoming message; a larger one is told without its payload
+_ENDLESS = 0x50000  # bytes that no hub sends: 256 KB and what is around them are less
 
 
 class Client(simple.MQTTClient):
     """A connection to one service.
 
-    Incoming messages go to on_message(topic, payload, packet ID): bytes, bytes, and 0 at QoS 0 or
-    what acknowledge() takes when the message is dealt with.
+    Incoming messages go to on_message(topic, payload, packet ID): bytes, bytes (None for more than
+    there is room for), and 0 at QoS 0 or what acknowledge() takes when the message is dealt with.
     """
 
     def __init__(self, stream, client_id, user, password, keepalive, on_message, feed):
@@ -108,16 +109,20 @@ class Client(simple.MQTTClient):
         return self._one[0] << 8 | self._one[1]
 
     def _message(self, size, acknowledge):
-        if size > _LARGEST:
+        if size > _ENDLESS:
             self.stream.is_open = False
             raise Failure("mqtt-oversized", "%d bytes" % size)
+        fits = size <= _LARGEST
         topic_size = self.word()
         size -= topic_size + (4 if acknowledge else 2)
-        if size < 0:
+        if size < 0 or topic_size > _LARGEST:
             raise self.garbled("a topic longer than its packet")
         topic = self.stream.read(topic_size)
         packet_id = self.word() if acknowledge else 0
-        self.on_message(bytes(topic), bytes(self.stream.read(size)), packet_id)
+        payload = bytes(self.stream.read(size)) if fits else None
+        while not fits and size:
+            size -= len(self.stream.read(min(size, 256)))
+        self.on_message(bytes(topic), payload, packet_id)
 
     # PUBACK: 0x40 2 {packet ID}
     def acknowledge(self, packet_id):

@@ -50,6 +50,8 @@ def _ask(client, registration, answers) -> float:
         while answers:
             topic, body, packet_id = answers.pop(0)
             client.acknowledge(packet_id)
+            if body is None:
+                raise Failure("mqtt-oversized")
             try:
                 wait = registration.receive(topic.decode(), body, chance())
             except UnicodeError:

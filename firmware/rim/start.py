@@ -43,6 +43,7 @@ def _serve(device) -> None:
     try:
         from app import run
 
+        device.kept = tuple(sys.modules)
         running = run(device)
         if hasattr(running, "send"):  # async def
             from rim.together import both

@@ -36,7 +36,7 @@ def show() -> None:
 
 
 def _firmware():
-    version = "%d.%d.%d" % sys.implementation[1][:3]
+    version = "%d.%d.%d" % sys.implementation.version[:3]
     cause = _CAUSES[machine.reset_cause()]
     return "keystead %s, MicroPython %s, started by %s" % (keystead.__version__, version, cause)
 

@@ -68,7 +68,7 @@ def flush(device) -> None:
         body = json.dumps(patch).encode()
         device.pending = {}
     device.stale = False
-    rid = "%x" % now
+    rid = str(now)
     device.request = rid, patch
     device.due = time.ticks_add(now, _PATIENCE)
     what = "GET" if patch is None else "PATCH/properties/reported"
@@ -88,6 +88,10 @@ def _take_back(device) -> None:
 
 def take(device, status, rid, payload) -> None:
     """Take the twin's answer, or desired properties: then there is no status."""
+    if payload is None:  # too large: the same as a refusal, or as a version that is missing
+        if not status:
+            read(device)
+        status = "413"
     try:
         document = _object(json.loads(payload or b"{}"))
     except (ValueError, RuntimeError):  # RuntimeError: nested deeper than the interpreter goes
@@ -117,7 +121,9 @@ def _answer(device, status, document) -> None:
         from rim.aftermath import tell
 
         # told with the next connection: to report it now could be rejected as well, for ever
-        failure = Failure("twin-rejected", str(document.get("message")), document.get("errorCode"))
+        failure = Failure(
+            "twin-rejected", str(document.get("message", status)), document.get("errorCode")
+        )
         device.told["lastFailure"] = tell(failure)
     elif patch is None:
         _read(device, document)

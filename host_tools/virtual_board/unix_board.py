@@ -68,11 +68,12 @@ class UnixBoard:
     overlay: Path | None = None
     world: Mapping[str, object] = field(default_factory=dict)
     cause: int = 1  # of the next start, as machine.reset_cause() says it; 1: power was off
+    _pid: int = 0  # of what runs
 
     def __post_init__(self) -> None:
         if micropython.stands_in(self.bits):
             self.bits = 64
-        self.heap = self.heap or ("64k" if self.bits == 32 else "128k")
+        self.heap = self.heap or ("96k" if self.bits == 32 else "192k")
         if not re.fullmatch("[1-9][0-9]{0,8}[km]?", self.heap):
             raise CommandError(f"heap {self.heap!r}: write bytes, e.g. 65536, 64k or 1m")
 
@@ -118,6 +119,12 @@ class UnixBoard:
         now = {"wifi": dict(self.wifi), "hidden": list(self.hidden), "cable": self.cable}
         (self.folder / "air.new").write_text(json.dumps(now))
         os.replace(self.folder / "air.new", self.folder / "air.json")
+
+    def drive(self, pin: int, *levels: int) -> None:
+        """Put these levels, one after the other, on a pin that the running program watches."""
+        with open(self.folder / "nvs" / "inputs", "a") as file:
+            file.writelines(f"{pin} {level}\n" for level in levels)
+        os.kill(self._pid, signal.SIGUSR1)
 
     def command(self) -> list[str]:
         """Return the words that power the board on; run them in `flash` with `environment`."""
@@ -166,6 +173,7 @@ class UnixBoard:
             stderr=asyncio.subprocess.STDOUT,
         )
         assert process.stdout is not None
+        self._pid = process.pid
         try:
             yield _lines(process.stdout)
         finally:

@@ -97,19 +97,29 @@ def test_no_token_is_signed_while_the_clock_is_unset(
 
 def test_a_wrong_wifi_password_is_named(make_board: MakeBoard) -> None:
     board = make_board(1, speed=FAST)
-    (board.flash / "config.json").write_text('{"wifi": [{"ssid": "bench", "password": "wrong"}]}')
+    (board.flash / "config.json").write_text(
+        '{"wifi": [{"ssid": "bench", "password": "wrong one"}]}'
+    )
     lines = asyncio.run(watch(board, "next attempt"))
-    said(lines, "FAILURE 32 network-down (202): bench")
+    said(lines, "FAILURE 32 network-down (202): bench: wrong password")
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "{}", '{"wifi": []}', '{"wifi": [{}]}', '{"wifi": [{"ssid": 1}]}']
+    ("text", "failure"),
+    [
+        ("{}", "31 network-unset: config.json names no network"),
+        ("", "37 config-invalid: config.json, line 1: not JSON"),
+        ('{"wifi":\n[{"ssid": 1}]}', "37 config-invalid: config.json: wifi[0].ssid is not a text"),
+    ],
+    ids=["no network", "empty", "wrong type"],
 )
-def test_a_configuration_that_can_not_be_used_is_named(make_board: MakeBoard, text: str) -> None:
+def test_a_configuration_that_can_not_be_used_is_named(
+    make_board: MakeBoard, text: str, failure: str
+) -> None:
     board = make_board(1)
     (board.flash / "config.json").write_text(text)
     lines = asyncio.run(watch(board, "next attempt"))
-    said(lines, "FAILURE 31 network-unset: config.json")
+    said(lines, f"FAILURE {failure}")
 
 
 # ---- on the way to the server

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,10 @@ def test_a_board_boots_to_telemetry(make_board: MakeBoard, bits: int, epoch: int
     assert (assigned.hub, assigned.device_id) == (HUB, NAME)
     [telemetry] = [event for event in events if isinstance(event, Telemetry)]
     assert telemetry.body == b'{"n": 1}'
-    assert telemetry.properties == {
+    properties = dict(telemetry.properties)
+    captured = datetime.fromisoformat(properties.pop("$.ctime") or "")
+    assert abs(captured.timestamp() - telemetry.time) < 5
+    assert properties == {
         "alarm level": "high&low",
         "$.ct": "application/json",
         "$.ce": "utf-8",

@@ -86,7 +86,7 @@ print(drain(journal))
 print("-- limit in bytes")
 journal = start(storage)
 most = 0
-for number in range(1000):
+for _ in range(1000):
     journal.append(HOUR, b"", b"x" * 100)
     most = max(most, sum(-(-size // 4096) * 4096 for _, size in storage.segments()))
 print(most <= 32768 - 4096, journal.count + journal.dropped, journal.dropped > 0)
@@ -193,7 +193,7 @@ print("no state", drain(journal), journal.dropped)
 storage.files = {name: whole[name] for name in range(-32, 0)}
 journal = start(storage)
 print("no state, no segment", drain(journal)[2], journal.dropped)
-storage.files = {name: b"" for name in whole}
+storage.files = dict.fromkeys(whole, b"")
 journal = start(storage)
 print("nothing whole", drain(journal), journal.dropped)
 journal.append(HOUR, b"", b"and on it goes")

@@ -7,6 +7,7 @@ import random
 import sys
 
 from flash_chip import BLOCK, Chip, use
+
 from rim.keeping import open_journal
 
 LIMIT = 16384

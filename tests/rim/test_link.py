@@ -1,13 +1,13 @@
 """Which network a board is on: what it tries, in which order, and what it says of each."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from host_tools.virtual_board.unix_board import UnixBoard
-from tests.rim.modem import modem
-from tests.rim.scripts import MAC, printed
+from tests.rim.scripts import MAC, ROOT, printed
 
 HALL = {"ssid": "hall", "password": "correct horse"}
 YARD = {"ssid": "yard"}
@@ -69,22 +69,34 @@ def told(board: UnixBoard, document: dict[str, object], script: str = "up()") ->
     return [line.partition("] ")[2] or line for line in lines]
 
 
+def modem(board: UnixBoard, answers: dict[str, list[str | None]] | None = None) -> Path:
+    """Put a modem at the board's first line; return the file of what it answers and hears."""
+    board.flash.mkdir(exist_ok=True)
+    shutil.copy(ROOT / "tests" / "rim" / "modem" / "uart.py", board.flash)
+    path = board.folder / "modem"
+    path.write_text(json.dumps(answers or {}) + "\n")
+    board.uarts = {1: path}
+    return path
+
+
+def heard(path: Path) -> list[str]:
+    return path.read_text().splitlines()[1:]
+
+
 def test_the_first_network_that_works_is_taken(board: UnixBoard) -> None:
+    modem(board)
     board.wifi = {"hall": "another", "yard": ""}
-    with modem() as line:
-        board.uarts = {1: line.path}
-        assert told(board, ALL) == ["wifi 127.0.0.1"]
-        board.wifi = {"hall": "another"}
-        assert told(board, ALL) == [NO_WIFI, NO_CABLE, "cellular 127.0.0.1"]
-        board.cable = True
-        assert told(board, ALL) == [NO_WIFI, "ethernet 127.0.0.1"]
+    assert told(board, ALL) == ["127.0.0.1 (wifi)"]
+    board.wifi = {"hall": "another"}
+    assert told(board, ALL) == [NO_WIFI, NO_CABLE, "127.0.0.1 (cellular)"]
+    board.cable = True
+    assert told(board, ALL) == [NO_WIFI, "127.0.0.1 (ethernet)"]
 
 
 def test_all_that_failed_is_told_and_the_watchdog_fed_meanwhile(board: UnixBoard) -> None:
+    modem(board, {"ATD*99#": ["NO CARRIER"]})
     board.wifi = {"hall": "another"}
-    with modem({r"ATD\*99#": ["NO CARRIER"]}) as line:
-        board.uarts = {1: line.path}
-        lines = told(board, ALL, "up()\nprint(link.is_up(), fed > 300)")
+    lines = told(board, ALL, "up()\nprint(link.is_up(), fed > 300)")
     assert lines[-2:] == [
         "FAILURE network-down (201): hall: wrong password, yard: not found, ethernet: no cable, "
         "modem: it can not dial",
@@ -110,13 +122,13 @@ later(200)
 up()
 """
     assert told(board, {**ALL, "order": ["wifi", "ethernet"]}, script) == [
-        "wifi 127.0.0.1",
+        "127.0.0.1 (wifi)",
         "False",
         "network-down (201): hall: not found, yard: not found",
-        "ethernet 127.0.0.1",
+        "127.0.0.1 (ethernet)",
         "True",
-        "ethernet 127.0.0.1",
-        "wifi 127.0.0.1",
+        "127.0.0.1 (ethernet)",
+        "127.0.0.1 (wifi)",
     ]
 
 
@@ -134,7 +146,7 @@ up()
     one_board.wifi = {"hall": HALL["password"]}
     one_board.speed = 3000
     lines = told(one_board, WIFI, script)
-    assert lines == ["wifi 127.0.0.1", "False", "False", "True", "wifi 127.0.0.1"]
+    assert lines == ["127.0.0.1 (wifi)", "False", "False", "True", "127.0.0.1 (wifi)"]
 
 
 def test_a_network_that_leads_nowhere_comes_last(board: UnixBoard) -> None:
@@ -143,16 +155,16 @@ def test_a_network_that_leads_nowhere_comes_last(board: UnixBoard) -> None:
     document = {**ALL, "order": ["wifi", "ethernet"]}
     ssid = "import network\nprint(network.WLAN(network.STA_IF).config('ssid'))\n"
     assert told(board, document, "up()\nup(True)\nup()\nup(True)") == [
-        "wifi 127.0.0.1",
-        "ethernet 127.0.0.1",
-        "ethernet 127.0.0.1",
-        "wifi 127.0.0.1",
+        "127.0.0.1 (wifi)",
+        "127.0.0.1 (ethernet)",
+        "127.0.0.1 (ethernet)",
+        "127.0.0.1 (wifi)",
     ]
     script = f"up()\n{ssid}up(True)\n{ssid}up(True)\n{ssid}"
     lines = told(board, WIFI, script)
-    assert lines == ["wifi 127.0.0.1", "hall", "wifi 127.0.0.1", "yard", *lines[:2]]
+    assert lines == ["127.0.0.1 (wifi)", "hall", "127.0.0.1 (wifi)", "yard", *lines[:2]]
     # with nothing else to be had, it is joined anew
-    assert told(board, ETHERNET, "up()\nup(True)") == ["ethernet 127.0.0.1"] * 2
+    assert told(board, ETHERNET, "up()\nup(True)") == ["127.0.0.1 (ethernet)"] * 2
 
 
 def test_one_network_at_a_time_is_up(one_board: UnixBoard) -> None:
@@ -167,7 +179,13 @@ print(network.LAN(phy_addr=0, phy_type=0).active())
     one_board.wifi = {"hall": HALL["password"]}
     one_board.cable = True
     lines = told(one_board, {**WIFI, **ETHERNET, "order": ["wifi", "ethernet"]}, script)
-    assert lines == ["wifi 127.0.0.1", "ethernet 127.0.0.1", "False", "wifi 127.0.0.1", "False"]
+    assert lines == [
+        "127.0.0.1 (wifi)",
+        "127.0.0.1 (ethernet)",
+        "False",
+        "127.0.0.1 (wifi)",
+        "False",
+    ]
 
 
 def test_what_is_up_outlives_the_modules(one_board: UnixBoard) -> None:
@@ -182,17 +200,16 @@ from rim import link
 print(link.is_up(), "rim.cellular" in sys.modules)
 up()
 """
-    with modem() as line:
-        one_board.uarts = {1: line.path}
-        lines = told(one_board, CELLULAR, script)
-        assert line.heard.count("ATD*99#") == 1
-    assert lines == ["cellular 127.0.0.1", "True False", "cellular 127.0.0.1"]
+    line = modem(one_board)
+    lines = told(one_board, CELLULAR, script)
+    assert heard(line).count("ATD*99#") == 1
+    assert lines == ["127.0.0.1 (cellular)", "True False", "127.0.0.1 (cellular)"]
 
 
 def test_only_what_is_configured_is_loaded(one_board: UnixBoard) -> None:
     one_board.wifi = {"hall": HALL["password"]}
     script = "up()\nimport sys\nprint([n for n in sys.modules if n[-4:] in 'ernet lular wires'])"
-    assert told(one_board, WIFI, script) == ["wifi 127.0.0.1", "[]"]
+    assert told(one_board, WIFI, script) == ["127.0.0.1 (wifi)", "[]"]
 
 
 # ---- Wi-Fi
@@ -202,9 +219,9 @@ def test_a_station_that_is_seen_comes_before_one_that_hides(one_board: UnixBoard
     one_board.wifi = {"hall": HALL["password"], "yard": ""}
     one_board.hidden = ["hall"]
     script = "up()\nimport network\nprint(network.WLAN(network.STA_IF).config('ssid'))"
-    assert told(one_board, WIFI, script) == ["wifi 127.0.0.1", "yard"]
+    assert told(one_board, WIFI, script) == ["127.0.0.1 (wifi)", "yard"]
     one_board.wifi = {"hall": HALL["password"]}
-    assert told(one_board, WIFI, script) == ["wifi 127.0.0.1", "hall"]
+    assert told(one_board, WIFI, script) == ["127.0.0.1 (wifi)", "hall"]
 
 
 @pytest.mark.parametrize(
@@ -241,7 +258,7 @@ def test_ethernet_is_brought_up_by_a_phy_or_a_chip_on_spi(
     one_board: UnixBoard, members: dict[str, object]
 ) -> None:
     one_board.cable = True
-    assert told(one_board, {"ethernet": members}) == ["ethernet 127.0.0.1"]
+    assert told(one_board, {"ethernet": members}) == ["127.0.0.1 (ethernet)"]
 
 
 def test_a_phy_that_this_micropython_does_not_know_is_named(one_board: UnixBoard) -> None:
@@ -257,56 +274,61 @@ def test_a_phy_that_this_micropython_does_not_know_is_named(one_board: UnixBoard
     ("answers", "why"),
     [
         ({"AT": [None]}, "no answer"),
-        ({r"AT\+CPIN\?": ["+CME ERROR: 10"]}, "no SIM"),
-        ({r"AT\+CPIN\?": ["+CPIN: SIM PUK\r\n\r\nOK"]}, "the SIM is locked"),
-        ({r"AT\+CPIN\?": ["+CPIN: SIM PIN\r\n\r\nOK"]}, "the SIM wants another PIN"),
-        ({r"AT\+CGDCONT=.*": ["ERROR"]}, "APN refused"),
-        ({r"AT\+CGATT\?": ["+CGATT: 0\r\n\r\nOK"]}, "no network: antenna, cover, SIM?"),
-        ({r"AT\+CGATT\?": [None]}, "no answer"),
-        ({r"ATD\*99#": ["NO CARRIER"]}, "it can not dial"),
-        ({r"ATD\*99#": [None]}, "it can not dial"),
-        ({"~.*~": [None]}, "no PPP"),
-        ({"~.*~": ["~nak~"]}, "no PPP"),
+        ({"AT+CPIN?": ["+CME ERROR: 10"]}, "no SIM"),
+        ({"AT+CPIN?": ["+CPIN: SIM PUK\r\n\r\nOK"]}, "the SIM is locked"),
+        ({"AT+CPIN?": ["+CPIN: SIM PIN\r\n\r\nOK"]}, "the SIM wants another PIN"),
+        ({"AT+CGDCONT=1,": ["ERROR"]}, "APN refused"),
+        ({"AT+CGATT?": ["+CGATT: 0\r\n\r\nOK"]}, "no network: antenna, cover, SIM?"),
+        ({"AT+CGATT?": [None]}, "no answer"),
+        ({"ATD*99#": ["NO CARRIER"]}, "it can not dial"),
+        ({"ATD*99#": [None]}, "it can not dial"),
+        ({"~": [None]}, "no PPP"),
+        ({"~": ["~nak~"]}, "no PPP"),
     ],
 )
 def test_what_a_modem_can_not_do_is_named(
     one_board: UnixBoard, answers: dict[str, list[str | None]], why: str
 ) -> None:
-    with modem(answers) as line:
-        one_board.uarts = {1: line.path}
-        [said] = told(one_board, CELLULAR)
+    modem(one_board, answers)
+    [said] = told(one_board, CELLULAR)
     assert said.startswith("FAILURE network-down")
     assert said.endswith(f": modem: {why}")
 
 
 def test_a_modem_that_still_carries_the_last_connection_is_woken(board: UnixBoard) -> None:
-    with modem({"AT": [None, "OK"]}) as line:
-        board.uarts = {1: line.path}
-        assert told(board, CELLULAR) == ["cellular 127.0.0.1"]
-    assert line.heard[:4] == ["AT", "+++", "AT", "ATH"]
+    line = modem(board, {"AT": [None, "OK"]})
+    assert told(board, CELLULAR) == ["127.0.0.1 (cellular)"]
+    assert heard(line)[:4] == ["AT", "+++", "AT", "ATH"]
+
+
+def test_a_modem_that_has_just_got_power_is_waited_for(one_board: UnixBoard) -> None:
+    modem(
+        one_board,
+        {"AT": [None] * 3 + ["OK"], "AT+CPIN?": ["+CME ERROR: 14", "+CPIN: READY\r\n\r\nOK"]},
+    )
+    assert told(one_board, CELLULAR) == ["127.0.0.1 (cellular)"]
 
 
 def test_user_and_password_reach_the_provider(one_board: UnixBoard) -> None:
+    line = modem(one_board)
     members = {**CELLULAR["cellular"], "user": "me", "password": "pw"}
-    with modem() as line:
-        one_board.uarts = {1: line.path}
-        assert told(one_board, {"cellular": members}) == ["cellular 127.0.0.1"]
-    assert line.heard[-1] == "~me:pw~"
+    assert told(one_board, {"cellular": members}) == ["127.0.0.1 (cellular)"]
+    assert heard(line)[-1] == "~me:pw~"
 
 
 def test_a_pin_is_told_once_and_one_that_was_refused_never_again(one_board: UnixBoard) -> None:
-    locked: dict[str, list[str | None]] = {
-        r"AT\+CPIN\?": ["+CPIN: SIM PIN\r\n\r\nOK"],
-        r'AT\+CPIN="4321"': ["OK"],
-        r"AT\+CPIN=.*": ["+CME ERROR: 16"],
-    }
+    line = modem(
+        one_board,
+        {
+            "AT+CPIN?": ["+CPIN: SIM PIN\r\n\r\nOK"],
+            'AT+CPIN="4321"': ["OK"],
+            "AT+CPIN=": ["+CME ERROR: 16"],
+        },
+    )
     document = {"cellular": {**CELLULAR["cellular"], "pin": "1234"}}
-    with modem(locked) as line:
-        one_board.uarts = {1: line.path}
-        lines = told(one_board, document, "up()\nup()") + told(one_board, document)
-        assert lines == ["FAILURE network-down: modem: the SIM wants another PIN"] * 3
-        assert line.heard.count('AT+CPIN="1234"') == 1
-        assert "1234" not in "".join(lines)
-        document["cellular"]["pin"] = "4321"
-        assert told(one_board, document) == ["cellular 127.0.0.1"]
-        assert line.heard.count('AT+CPIN="4321"') == 1
+    lines = told(one_board, document, "up()\nup()") + told(one_board, document)
+    assert lines == ["FAILURE network-down: modem: the SIM wants another PIN"] * 3
+    assert heard(line).count('AT+CPIN="1234"') == 1
+    document["cellular"]["pin"] = "4321"
+    assert told(one_board, document) == ["127.0.0.1 (cellular)"]
+    assert heard(line).count('AT+CPIN="4321"') == 1

@@ -104,8 +104,10 @@ def test_what_is_kept_can_be_shown_and_is_not_longer_than_a_line(board: UnixBoar
     assert shown == ".[2J... ...yyyyy 1 242"
 
 
-@pytest.mark.parametrize("left", ["b''", "bytes(1024)", "b'\\xff' * 1024", "b'a' * 1024",
-                                  "b'a' * 700", "b'\\n' * 1023 + b'\\0'"])  # fmt: skip
+@pytest.mark.parametrize("left", [
+    "b''", "bytes(1024)", "b'a' * 1024", "b'a' * 700", "b'\\xff' * 1024", "b'\\xff\\0' * 512",
+    "b'\\n' * 1023 + b'\\0'",
+])  # fmt: skip
 def test_whatever_stands_in_the_memory_the_log_works(left: str, tmp_path: Path) -> None:
     board = UnixBoard(tmp_path, MAC, 32)
     script = f"import machine\nmachine.RTC().memory({left})\nfrom rim.log import log\nlog('new')\n"

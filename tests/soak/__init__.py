@@ -1,0 +1,1 @@
+"""The soak: a month in the field, in minutes. See docs/soak.md."""

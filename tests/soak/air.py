@@ -20,6 +20,7 @@ class Air:
         self.reaches = True  # the network reaches the world
         self.stir = stir
         self.ways: set[Near] = set()
+        self.ends: set[_End] = set()
         self._servers: list[asyncio.Server] = []
         self.tasks: set[asyncio.Task[Any]] = set()
 
@@ -34,12 +35,16 @@ class Air:
         self._servers.append(server)
         return ports.port_of(server)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Let go of everything."""
         for server in self._servers:
             server.close()
-        for way in list(self.ways):
-            way.close()
+        while self.tasks:
+            await asyncio.wait(self.tasks)
+        for end in self.ends:
+            end.over(True)
+        while self.ends:
+            await asyncio.sleep(0)
 
     def change(self, carries: bool | None = None, reaches: bool | None = None) -> None:
         """Carry, or hold what is on its way."""
@@ -61,9 +66,13 @@ class _End(asyncio.Protocol):
     transport: asyncio.Transport | None = None
     other: "_End | None" = None
 
+    def __init__(self, air: Air) -> None:
+        self.air = air
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self.transport = cast(asyncio.Transport, transport)
+        self.air.ends.add(self)
 
     def data_received(self, data: bytes) -> None:
         """Pass it on."""
@@ -91,6 +100,7 @@ class _End(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Pass on that it is over."""
         self.transport = None
+        self.air.ends.discard(self)
         if self.other and self.other.transport:
             self.other.over(error is not None)
 
@@ -107,28 +117,27 @@ class Near(_End):
     """The board's end."""
 
     def __init__(self, air: Air, port: int) -> None:
-        self._air = air
+        super().__init__(air)
         self._port = port
-        self._held = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Dial on."""
         super().connection_made(transport)
         assert self.transport
         self.transport.pause_reading()
-        self._air.ways.add(self)
+        self.air.ways.add(self)
         task = asyncio.get_running_loop().create_task(self._dial())
-        self._air.tasks.add(task)
-        task.add_done_callback(self._air.tasks.discard)
+        self.air.tasks.add(task)
+        task.add_done_callback(self.air.tasks.discard)
 
     async def _dial(self) -> None:
         loop = asyncio.get_running_loop()
-        _, far = await loop.create_connection(_End, "127.0.0.1", self._port)
+        _, far = await loop.create_connection(lambda: _End(self.air), "127.0.0.1", self._port)
         self.other, far.other = far, self
         if self.transport is None:
             far.over(False)
             return
-        self.hold(not (self._air.carries and self._air.reaches))
+        self.hold(not (self.air.carries and self.air.reaches))
 
     def hold(self, held: bool) -> None:
         """Hold what is on its way, or let it go on."""
@@ -142,33 +151,27 @@ class Near(_End):
     def pass_on(self, data: bytes) -> None:
         """Arrive at the board."""
         super().pass_on(data)
-        self._air.stir()
+        self.air.stir()
 
     def end(self) -> None:
         """Say so to the board."""
         super().end()
-        self._air.stir()
+        self.air.stir()
 
     def over(self, abrupt: bool) -> None:
         """Say so to the board."""
         super().over(abrupt)
-        self._air.stir()
+        self.air.stir()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Count it out."""
-        self._air.ways.discard(self)
+        self.air.ways.discard(self)
         super().connection_lost(error)
 
     def leave(self) -> None:
         """Vanish; the other end hears nothing of it, and nobody hears the other end."""
-        self._air.ways.discard(self)
+        self.air.ways.discard(self)
         if self.other:
             self.other.other = self.other = None
         if self.transport:
             self.transport.abort()
-
-    def close(self) -> None:
-        """End both ends."""
-        for end in (self, self.other):
-            if end and end.transport:
-                end.transport.abort()

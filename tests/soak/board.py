@@ -4,11 +4,13 @@ Owns the process, its console, its power and the socket on which it asks for tim
 much time it gets: that is the world's business.
 
     question: wait in milliseconds (-1: the power goes in the middle of a write to flash),
-              milliseconds until the watchdog bites (-1: there is none), the chip's clock,
-              writes to flash so far, bytes of them, whether it listens meanwhile
+              milliseconds that it slept without asking, milliseconds until the watchdog bites
+              (-1: there is none), the chip's clock, writes to flash so far, bytes of them,
+              whether it listens meanwhile
     answer:   milliseconds that went by, seconds by which its clock was set off, bytes to flash
               until the power goes (-1: no change), 1: the radio reaches the network + 2: the
-              network reaches the world + 4: something arrived
+              network reaches the world + 4: something arrived, milliseconds that it may sleep
+              without asking
 """
 
 import os
@@ -28,14 +30,15 @@ OVERLAY = Path(__file__).parent / "on_board"
 POWER_ON, WATCHDOG = 1, 3  # as machine.reset_cause() has them
 _ENDS = (2, 4, 5)  # exit codes of resets that the firmware asked for
 _HUNG = 60  # real seconds without a question: it computes for ever
-_QUESTION = struct.Struct("<iiiIIB")
-_ANSWER = struct.Struct("<IiiB")
+_QUESTION = struct.Struct("<iiiiIIB")
+_ANSWER = struct.Struct("<IiiBI")
 
 
 class Question(NamedTuple):
     """What the board waits for."""
 
     wait: int
+    slept: int
     bite: int
     clock: int
     writes: int
@@ -105,9 +108,9 @@ class Board:
         """Have its power go in the middle of the write to flash that goes beyond these bytes."""
         self._cut = written
 
-    def answer(self, now: int, air: int) -> None:
+    def answer(self, now: int, air: int, free: int) -> None:
         """Tell it the time; it goes on until it asks again, or ends."""
-        self._line.sendall(_ANSWER.pack(now - self.since, self._step, self._cut, air))
+        self._line.sendall(_ANSWER.pack(now - self.since, self._step, self._cut, air, free))
         self._keep_step()
         self._step, self._cut = 0, -1
         self._listen(now)
@@ -125,13 +128,12 @@ class Board:
         except TimeoutError:
             self._read_console()
             raise Hung from None
-        self.since = now
-        self._read_console()
+        self.question, self.since = None, now
         if len(data) == _QUESTION.size:
             *figures, listens = _QUESTION.unpack(data)
             self.question = Question(*figures, bool(listens))
-            return
-        self.question = None
+            self.since += self.question.slept
+        self._read_console()
 
     # the clock that was set off is still so after a reset
     def _keep_step(self) -> None:

@@ -140,6 +140,7 @@ class Kind:
     begin: Callable[[Bench, Figures], object]
     end: Callable[[Bench, Figures], object] = lambda bench, figures: None
     draw: Callable[[Random], Figures] = lambda chance: {}
+    cuts: bool = False  # whether the board begins anew
 
 
 # ---- the service's faults, by rules of the cloud's own
@@ -315,7 +316,7 @@ KINDS: dict[str, Kind] = {
     ),
     "no NTP after a cut": Kind(
         "its power fails while time servers are silent", 2, SOON, (10 * MINUTE, 8 * HOUR),
-        _dark_and_silent, lambda bench, figures: bench.time_servers(True),
+        _dark_and_silent, lambda bench, figures: bench.time_servers(True), cuts=True,
     ),
     "clock jump": Kind(
         "its clock jumps by {seconds} s", 6, SOON, (0, 0),
@@ -324,19 +325,19 @@ KINDS: dict[str, Kind] = {
             (90, 400, HOUR, 5 * HOUR, 3 * DAY, 400 * DAY))},
     ),
     "power cut": Kind(
-        "its power fails", 5, SOON, (2, 20 * MINUTE), _cut_power, _give_power,
+        "its power fails", 5, SOON, (2, 20 * MINUTE), _cut_power, _give_power, cuts=True,
     ),
     "cut in a write": Kind(
         "its power fails in the middle of a write, {bytes} bytes to flash from now",
         6, SOON, (HOUR, HOUR),
         lambda bench, figures: bench.cut_after(int(figures["bytes"])),
         lambda bench, figures: bench.cut_after(-1),
-        lambda chance: {"bytes": chance.choice((0, 0, 0, 40, 150, 600, 2000))},
+        lambda chance: {"bytes": chance.choice((0, 0, 0, 40, 150, 600, 2000))}, True,
     ),
     "cut in a turn": Kind(
         "its power fails as it waits for the {turns}th time from now", 4, SOON, (10 * MINUTE,) * 2,
         lambda bench, figures: bench.cut_in(int(figures["turns"])),
         lambda bench, figures: bench.cut_in(-1),
-        lambda chance: {"turns": chance.randrange(1, 400)},
+        lambda chance: {"turns": chance.randrange(1, 400)}, True,
     ),
 }  # fmt: skip

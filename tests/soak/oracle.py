@@ -16,6 +16,7 @@ import re
 from calendar import timegm
 from collections import Counter
 from dataclasses import dataclass, field
+from statistics import median
 from time import strptime
 
 from host_tools.emulator.dps.assignment import SERVICE
@@ -28,12 +29,13 @@ from tests.soak.script import stamp
 _INTERVAL = 5 * MINUTE  # between two messages of the application
 _SILENCE = 2 * _INTERVAL + MINUTE  # without telemetry, after which it is missing
 _PATIENCE = 15 * MINUTE  # without a hub, after which DPS may be asked
-_IN_AN_HOUR, _IN_A_DAY = 16, 48  # connections to DPS
+_IN_AN_HOUR = 16  # connections to DPS: two keys, and a pause that doubles from half a minute on
+_LATER = 4  # an hour, on an average
 _EXACT = 5  # seconds by which a time may be wrong
 _WRONG = 90  # seconds that a board must notice by itself
 _SET_AGAIN = 30 * MINUTE
-_GROWTH = 256  # bytes of heap, the last day's least against the first's
-_WEAR = 400  # writes to flash a day, of a board that is let alone
+_GROWTH = 512  # bytes of heap, between the first day with power and the last
+_WEAR = 2000  # writes to flash a day
 _LONGEST = 40  # findings that are told
 
 
@@ -54,6 +56,7 @@ class Heap:
 
     at: int
     held: int
+    boot: int
 
 
 @dataclass
@@ -67,8 +70,7 @@ class Oracle:
     failures: Counter[str] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
     wear: Counter[int] = field(default_factory=Counter)  # writes by day
-    dps: list[int] = field(default_factory=list)  # when it was asked
-    outages: list[tuple[int, int]] = field(default_factory=list)
+    longest: tuple[int, int, int] = (0, 0, 0)  # with power: milliseconds, heap at first, at last
     now: int = 0  # milliseconds since the beginning
     wrong_by: int = 0  # seconds, the chip's clock
 
@@ -78,6 +80,8 @@ class Oracle:
         self._heard = 0.0  # when telemetry came last
         self._hub: float | None = None  # when there was a hub last, None: never, inf: now
         self._refused = True  # by the hub, since it was there; a new board has none
+        self._echoed: list[str] = []
+        self._asked: list[float] = []  # when DPS was, since there was power and no hub
         self._throttled = (0.0, 0.0)  # DPS said 429 then, and when to come again
         self._wrong_since: float | None = None
         self._silent = False
@@ -108,10 +112,33 @@ class Oracle:
         """Note that something ended only now."""
         self._excused = max(self._excused, self.now / 1000 + seconds)
 
+    def powered_on(self) -> None:
+        """Note that the board begins anew, with nothing but its flash."""
+        self.counts["boots"] += 1
+        self._asked.clear()
+
     def stopped(self, why: str) -> None:
         """Note that the board stopped, and nobody took its power."""
         self.counts["stops"] += 1
         self.find(f"the board stopped: {why}")
+
+    @property
+    def calm_since(self) -> float | None:
+        """Return since when nothing is wrong; None if something is, or was until just now."""
+        now = self.now / 1000
+        quiet = self._excused if now > self._excused else None
+        return quiet if quiet is not None and now - self._heard <= _INTERVAL + MINUTE else None
+
+    def probed(self, number: int, answers: list[object], reported: object) -> None:
+        """Judge what became of a message, a method and a desired property."""
+        self.counts["probes"] += 1
+        if f"probe {number}" not in self._echoed:
+            self.find(f"cloud-to-device message {number} did not arrive")
+        if answers != [number]:
+            self.find(f"method {number} was answered with {answers}")
+        if reported != number:
+            self.find(f"desired property {number} is answered with {reported!r}")
+        self._echoed.clear()
 
     # ---- the console
 
@@ -124,8 +151,10 @@ class Oracle:
             self.messages[rest] = Message(self.now, self.wrong_by)
         elif word == "acknowledged":
             self.messages[rest].safe = self.now
+        elif word == "message":
+            self._echoed.append(rest)
         elif word == "heap":
-            self.heaps.append(Heap(self.now, int(rest.split()[0])))
+            self.heaps.append(Heap(self.now, int(rest.split()[0]), self.counts["boots"]))
         elif "FAILURE" in text:
             self._failed(text)
         elif text.startswith("Traceback"):
@@ -149,6 +178,7 @@ class Oracle:
         elif isinstance(event, Connected):
             self.counts["connections"] += 1
             self._hub, self._refused = float("inf"), False
+            self._asked.clear()
         elif isinstance(event, Disconnected) and event.service != SERVICE:
             self._hub = self.now / 1000
         elif isinstance(event, Refused):
@@ -178,11 +208,11 @@ class Oracle:
         away = float("inf") if self._hub is None else now - self._hub
         if not self._refused and away < _PATIENCE:
             self.find(f"DPS is asked, and the hub was there {max(0, away):.0f} s ago")
-        self.dps.append(self.now)
-        for span, most in ((HOUR, _IN_AN_HOUR), (DAY, _IN_A_DAY)):
-            count = sum(self.now - at < span * 1000 for at in self.dps[-_IN_A_DAY - 1 :])
-            if count > most:
-                self.find(f"DPS is asked {count} times within {span // HOUR} h")
+        self._asked.append(now)
+        lately = sum(now - at < HOUR for at in self._asked)
+        hours = (now - self._asked[0]) / HOUR
+        if lately > _IN_AN_HOUR or len(self._asked) > _IN_AN_HOUR + _LATER * hours:
+            self.find(f"DPS is asked {lately} times in an hour, {len(self._asked)} in {hours:.1f}")
 
     def _telemetry(self, event: Telemetry) -> None:
         self.counts["telemetry"] += 1
@@ -244,17 +274,29 @@ class Oracle:
         self.counts["lost"] = len(lost)
         self.counts["copies"] = sum(max(0, one.copies - 1) for one in self.messages.values())
         if lost:
-            self.find(f"{len(lost)} messages were acknowledged and are lost: {', '.join(lost[:9])}")
-        days = self.heap_by_day()
-        first, last = min(days), max(days)
-        if last > first and days[last] > days[first] + _GROWTH:
-            self.find(f"the heap holds {days[last]} B on day {last}, {days[first]} B on day {first}")
+            self.find(
+                f"{len(lost)} messages were acknowledged and are lost: {', '.join(lost[:9])}"
+            )
+        for boot in {one.boot for one in self.heaps}:
+            self._check_heap([one for one in self.heaps if one.boot == boot])
+        for day, count in self.wear.items():
+            if count > _WEAR:
+                self.find(f"{count} writes to flash on day {day}")
+
+    def _check_heap(self, heaps: list[Heap]) -> None:
+        first, last = heaps[0].at, heaps[-1].at
+        if last - first < 2 * DAY * 1000:
+            return
+        early = median(one.held for one in heaps if one.at < first + DAY * 1000)
+        late = median(one.held for one in heaps if one.at > last - DAY * 1000)
+        self.longest = max(self.longest, (last - first, int(early), int(late)))
+        if late > early + _GROWTH:
+            days = (last - first) / 1000 / DAY
+            self.find(f"the heap held {early:.0f} B at first, {late:.0f} B after {days:.1f} days")
 
     def heap_by_day(self) -> dict[int, int]:
-        """Return the least that the heap held, by day; the first hour does not count."""
-        days: dict[int, int] = {}
+        """Return what the heap held, by day, at half of the hours no more."""
+        days: dict[int, list[int]] = {}
         for one in self.heaps:
-            if one.at > HOUR * 1000:
-                day = one.at // (DAY * 1000)
-                days[day] = min(one.held, days.get(day, one.held))
-        return days or {0: 0}
+            days.setdefault(one.at // (DAY * 1000), []).append(one.held)
+        return {day: int(median(held)) for day, held in days.items()}

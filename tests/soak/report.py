@@ -45,8 +45,13 @@ def text(soak: Soak, args: argparse.Namespace) -> str:
         *(f"{count:8} {name}" for name, count in sorted(oracle.counts.items())),
         "failures told: "
         + ", ".join(f"{name} {count}" for name, count in oracle.failures.most_common()),
-        "heap, the least of each day: " + " ".join(map(str, heap.values())),
+        "heap, the median of each day: " + " ".join(map(str, heap.values())),
+        "heap over {:.1f} days with power: {} B, then {} B".format(
+            oracle.longest[0] / 1000 / DAY, *oracle.longest[1:]
+        ),
         "writes to flash by day: " + " ".join(str(oracle.wear[day]) for day in heap),
+        "writes to NVS by name: "
+        + ", ".join(f"{name} {count}" for name, count in soak.nvs.most_common()),
     ]
     if delays:
         lines.append(

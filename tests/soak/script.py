@@ -10,6 +10,7 @@ QUIET = SLOW + HOUR  # at the end, for all that waits to arrive
 _GAPS = ((0, 15 * MINUTE), (15 * MINUTE, 90 * MINUTE), (2 * HOUR, 8 * HOUR))
 _GAP_WEIGHTS = (3, 5, 2)
 _ALONE = 0.6  # of incidents are over before the next one begins
+_UNCUT = range(8 * DAY, 22 * DAY)  # with power all the time: longer than ticks_ms takes to wrap
 _BRIEF = 8 * HOUR  # those that last longer never are
 
 
@@ -25,6 +26,8 @@ def draw(seed: int, days: float) -> list[Incident]:
         if at >= end:
             return incidents
         name = chance.choices(names, weights)[0]
+        if KINDS[name].cuts and at in _UNCUT:
+            continue
         lasts = min(_drawn(chance, *KINDS[name].lasts), end - at)
         incident = Incident(at, lasts, name, KINDS[name].draw(chance))
         incidents.append(incident)
@@ -41,7 +44,9 @@ def _drawn(chance: Random, least: int, most: int) -> int:
 
 def text(incidents: list[Incident]) -> str:
     """Return the script as people read it."""
-    return "\n".join(f"{stamp(one.at)}  {_span(one.lasts):>9}  {one.sentence}" for one in incidents)
+    return "\n".join(
+        f"{stamp(one.at)}  {_span(one.lasts):>9}  {one.sentence}" for one in incidents
+    )
 
 
 def stamp(seconds: float) -> str:

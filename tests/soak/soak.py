@@ -7,10 +7,13 @@ which incidents (script.py), the time (world.py) nor what is made of it all (ora
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
+from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from starlette.applications import Starlette
 
@@ -20,7 +23,10 @@ from host_tools.emulator.config import ID_SCOPE, Config, LinkedHub
 from host_tools.emulator.dps.enrollment import EnrollmentGroup
 from host_tools.emulator.events import Event
 from host_tools.emulator.faults.rule import from_sentence
+from host_tools.emulator.errors import ServiceError
 from host_tools.emulator.hub.hub import Hub
+from host_tools.emulator.hub.messages import CloudMessage
+from host_tools.emulator.hub.methods import MethodAnswer, MethodCall
 from host_tools.emulator.key_pair import KeyPair
 from host_tools.emulator.rest import dps_device
 from host_tools.emulator.serve.datagrams import serve_datagrams
@@ -30,19 +36,23 @@ from host_tools.keys import derive_device_key
 from host_tools.virtual_board.unix_board import UnixBoard
 from keystead.record import FactoryRecord
 from tests.soak.board import OVERLAY, POWER_ON, Board, Hung
-from tests.soak.incidents import DAY, Incident
+from tests.soak.incidents import DAY, HOUR, Incident
 from tests.soak.oracle import Oracle
 from tests.soak.timeline import Loop, Timeline
 from tests.soak.world import World
 
+APP = Path(__file__).parent / "app.py"
 BEGIN = 1_803_859_200  # 2027-03-01T00:00:00Z
+_EPOCH = 946_684_800  # of the chip's clock
 _MAC = bytes.fromhex("a1b2c3d4e5f6")
-_SWEEP = 1.0  # seconds between two looks of the cloud at its deadlines
+_PROBES = 5000  # seconds between two of them
+_ECHO = 100  # seconds for what it answers
+_SWEEP = 5.0  # seconds between two looks of the cloud at its deadlines
 _PAUSE = 10  # seconds without power where it fails by itself
 _RESET = 0.3  # seconds
-_WRAP = 1 << 30  # ticks_ms
+WRAP = 1 << 30  # ticks_ms
 # what a virtual board has, and 4 KB for the modules in on_board
-HEAPS = {32: "68k", 64: "136k"}
+HEAPS = {32: "128k", 64: "256k"}
 _JOURNAL: dict[str, object] = {}
 
 
@@ -61,9 +71,15 @@ class Soak:
         seed: int,
         bits: int = 32,
         heap: str = "",
+        app: Path = APP,
+        ticks: int | None = None,
         say: Callable[[int, str], object] = lambda now, text: None,
     ) -> None:
-        """folder: for the board and the cloud; say: told the time and each line of the story."""
+        """folder: for the board and the cloud; script: in order of time; heap: see UnixBoard.
+
+        app: the board's app.py; ticks: at which ticks_ms() begins at power-on, None to draw it;
+        say: told the time in milliseconds and each line of the story.
+        """
         self.oracle = Oracle(BEGIN)
         self.timeline = Timeline(BEGIN)
         self.world = World(self.timeline, self._stopped)
@@ -73,12 +89,13 @@ class Soak:
         self.keys = tuple(self._chance.randbytes(64) for _ in range(4))
         self._folder, self._script, self._days = folder, script, days
         self._bits, self._heap = bits, heap or HEAPS[bits]
+        self._app, self._first_ticks = app, ticks
         self._say = say
         self._silent_servers = 0
         self._cut: asyncio.TimerHandle | None = None
         self._turns = -1
+        self._ticks = self._booted = self._wraps = 0
         self._writes = 0
-        self._boots = 0
 
     def run(self) -> Oracle:
         """Run it; return what was seen."""
@@ -86,8 +103,13 @@ class Soak:
         with asyncio.Runner(loop_factory=lambda: Loop(self.timeline, self.world.idle)) as runner:
             runner.run(self._run())
         self.seconds = time.monotonic() - begun
+        self.nvs = self._nvs_writes()
         self.oracle.finish()
         return self.oracle
+
+    def _nvs_writes(self) -> Counter[str]:
+        written = (self._folder / "board" / "nvs" / "writes").read_text().splitlines()
+        return Counter(line.split()[0].partition("/")[2] for line in written)
 
     async def _run(self) -> None:
         keys = KeyPair(*self.keys[:2])
@@ -110,7 +132,10 @@ class Soak:
             stack.callback(self._end)
             self._plan()
             self.power(True)
-            await asyncio.sleep(self._days * DAY)
+            over = asyncio.get_running_loop().create_future()
+            asyncio.get_running_loop().set_exception_handler(partial(_pass_on, over))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(over, self._days * DAY)
 
     async def _serve(self, stack: AsyncExitStack) -> dict[str, tuple[str, int]]:
         host, air = "127.0.0.1", self.world.air
@@ -123,12 +148,13 @@ class Soak:
                 host,
                 0,
                 clock=self.timeline,
+                tick=_SWEEP,
             )
         )
         ntp = await stack.enter_async_context(
             serve_datagrams(self._time, host, 0, "NTP", self.timeline)
         )
-        stack.callback(air.close)
+        stack.push_async_callback(air.close)
         return {
             "*": (host, await air.open(mqtt.port)),
             "*:443": (host, await air.open(rest.port)),
@@ -140,7 +166,7 @@ class Soak:
             self._folder / "board", _MAC, bits=self._bits, heap=self._heap, hosts=hosts,
             overlay=OVERLAY,
         )  # fmt: skip
-        unix.install({"bench": self.cloud.ca_der}, OVERLAY / "app.py")
+        unix.install({"bench": self.cloud.ca_der}, self._app)
         settings = unix.flash / "config.json"
         document = json.loads(settings.read_text())
         settings.write_text(json.dumps({**document, **_JOURNAL}))
@@ -163,6 +189,7 @@ class Soak:
             if incident.lasts:
                 loop.call_at(incident.over, self._over, incident)
         self._look()
+        loop.call_later(_PROBES, self._probe, 1)
 
     def _begin(self, incident: Incident) -> None:
         self.oracle.now = self.timeline.now
@@ -179,8 +206,36 @@ class Soak:
     def _look(self) -> None:
         asyncio.get_running_loop().call_later(60, self._look)
         self.oracle.now = self.timeline.now
+        wraps = (self._ticks + self.timeline.now - self._booted) // WRAP
+        self.oracle.counts["wraps of ticks_ms"] += wraps - self._wraps
+        self._wraps = wraps
         air = self.world.air
         self.oracle.look(self.board.is_on and air.carries and air.reaches)
+
+    # where nothing is wrong, everything works: a message, a method, a desired property
+    def _probe(self, number: int) -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_later(_PROBES, self._probe, number + 1)
+        hub, since = self.hub(), self.oracle.calm_since
+        if hub is None or since is None:
+            return
+        answers: list[object] = []
+
+        def done(answer: MethodAnswer | ServiceError) -> None:
+            answers.append(answer.payload if isinstance(answer, MethodAnswer) else answer)
+
+        def check() -> None:
+            self.oracle.now = self.timeline.now
+            if self.oracle.calm_since == since:
+                reported = hub.twin_document(self.device_id)["properties"]["reported"]
+                self.oracle.probed(number, answers, reported.get("probe"))
+
+        self._tell(f"-- probe {number}")
+        hub.send(self.device_id, CloudMessage(b"probe %d" % number), self.now)
+        hub.invoke(self.device_id, MethodCall("echo", number), self.timeline.monotonic(), done)
+        desired = {"properties": {"desired": {"probe": number}}}
+        hub.patch_twin(self.device_id, desired, self.now)
+        loop.call_later(_ECHO, check)
 
     # ---- what is seen
 
@@ -194,8 +249,13 @@ class Soak:
         self._say(self.timeline.now, text)
 
     def _line(self, text: str) -> None:
-        self._tell(text)
-        self.oracle.now = self.timeline.now
+        board = self.board
+        self._say(board.since, text)
+        self.oracle.now = board.since
+        if board.question:
+            self.oracle.wrong_by = (
+                board.question.clock + _EPOCH - round(BEGIN + board.since / 1000)
+            )
         self.oracle.line(text)
 
     def _event(self, event: Event) -> None:
@@ -206,6 +266,7 @@ class Soak:
     def _turned(self) -> None:
         question = self.board.question
         assert question
+        self.oracle.wrong_by = question.clock + _EPOCH - round(self.now)
         if question.writes != self._writes:
             self.oracle.now = self.timeline.now
             self.oracle.wrote(question.writes - self._writes)
@@ -280,18 +341,24 @@ class Soak:
         """Give the board power, or take it."""
         board = self.board
         if on and not board.is_on:
-            self._boots += 1
             self._writes = 0
-            wrapping = self._chance.random() < 0.5
-            ticks = _WRAP - self._chance.randrange(1, 6 * 3600 * 1000) if wrapping else 0
+            self.oracle.powered_on()
+            self._ticks, self._booted, self._wraps = self._drawn_ticks(), self.timeline.now, 0
             board.power_on(
-                self.timeline.now, self.now, ticks, self._chance.getrandbits(29),
+                self.timeline.now, self.now, self._ticks, self._chance.getrandbits(29),
                 self.world.air.flags,
             )  # fmt: skip
             self.world.heard(board)
         elif not on and board.is_on:
             self.world.air.forget_board()
             board.end(POWER_ON)
+
+    # half of them wrap within hours; on a chip it takes 12 days
+    def _drawn_ticks(self) -> int:
+        if self._first_ticks is not None:
+            return self._first_ticks
+        soon = self._chance.random() < 0.5
+        return WRAP - self._chance.randrange(1, 6 * HOUR * 1000) if soon else 0
 
     def cut_after(self, written: int) -> None:
         """Take its power in the middle of a write to flash, so many bytes from now; -1: do not."""
@@ -302,3 +369,11 @@ class Soak:
     def cut_in(self, turns: int) -> None:
         """Take its power as it waits for the so manyth time from now; -1: do not."""
         self._turns = turns
+
+
+# asyncio would only log it
+def _pass_on(
+    over: asyncio.Future[None], loop: asyncio.AbstractEventLoop, context: dict[str, Any]
+) -> None:
+    if not over.done():
+        over.set_exception(context.get("exception") or RuntimeError(context["message"]))

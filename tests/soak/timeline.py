@@ -61,6 +61,10 @@ class _Selector(selectors.DefaultSelector):
         ready = super().select(0)
         if ready:
             return ready
-        due = None if timeout is None else self._timeline.now + max(1, math.ceil(timeout * 1000 - 1e-3))
+        due = (
+            None
+            if timeout is None
+            else self._timeline.now + max(1, math.ceil(timeout * 1000 - 1e-3))
+        )
         self._idle(due)
         return []

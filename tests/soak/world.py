@@ -41,7 +41,7 @@ class World:
                 raise Stuck
             self.timeline.now = due
         elif self._stirred and board.question and board.question.listens:
-            self._answer(board)
+            self._answer(board, due)
         else:
             self._pass(board, due)
 
@@ -59,15 +59,17 @@ class World:
         if now == due:  # the loop first; what it does the board sees when it wakes
             return
         if wait != FOREVER and now == board.since + wait:
-            self._answer(board)
+            self._answer(board, due)
         else:
             self.air.forget_board()
             board.end(WATCHDOG)
             self._stopped("the watchdog bit")
 
-    def _answer(self, board: Board) -> None:
+    def _answer(self, board: Board, due: int | None) -> None:
         arrived, self._stirred = self._stirred, False
-        board.answer(self.timeline.now, self.air.flags + 4 * arrived)
+        free = 0 if due is None else due - self.timeline.now
+        board.answer(self.timeline.now, self.air.flags + 4 * arrived, free)
+        self.timeline.now = board.since
         self.heard(board)
 
     def heard(self, board: Board) -> None:

@@ -137,6 +137,10 @@ def test_one_ntp_host_may_stand_alone_and_an_empty_text_is_none() -> None:
     assert Settings({"wifi": [{"ssid": "hall", "password": ""}]}).links
 
 
+def test_half_a_surrogate_pair_is_a_text() -> None:
+    assert Settings(json.loads('{"wifi": [{"ssid": "\\ud800"}]}')).links
+
+
 def test_an_order_may_name_what_is_not_there() -> None:
     assert Settings({**WIFI, "order": ["cellular", "wifi"]}).links[0][0] == "wifi"
 

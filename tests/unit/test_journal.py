@@ -201,4 +201,6 @@ def test_damage_costs_messages_but_invents_none_and_stops_nothing(
     assert journal.count == 0
     assert flips or len(numbers) == 50
     journal.append(1, b"", b"on it goes")
-    assert start(files, 65536).peek() == (1, b"", b"on it goes", journal.peek()[3])
+    found = start(files, 65536).peek()
+    assert found is not None
+    assert found[:3] == (1, b"", b"on it goes")

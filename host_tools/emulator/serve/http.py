@@ -55,15 +55,16 @@ async def serve_http(
     patience: float = PATIENCE,
     amqp: AmqpSessions | None = None,
     clock: TimeSource = SYSTEM,
+    tick: float = _TICK,
 ) -> AsyncIterator["HttpServer"]:
     """Serve app on host and port (0: a free one) until the block ends; CommandError.
 
     cloud: told of failed hand-shakes; option: names the port on the command line; patience:
     seconds for a whole head, for a whole body, and for who does not read; amqp: takes the
     connections that begin with AMQP instead, as Node's service client dials one port for both;
-    clock: what the Date of an answer goes by.
+    clock: what the Date of an answer goes by, tick: how many seconds it may be late.
     """
-    http = HttpServer(cloud, app, context, patience, amqp, clock)
+    http = HttpServer(cloud, app, context, patience, amqp, clock, tick)
     await http.open(host, port, option)
     try:
         yield http
@@ -82,12 +83,14 @@ class HttpServer:
         patience: float = PATIENCE,
         amqp: AmqpSessions | None = None,
         clock: TimeSource = SYSTEM,
+        tick: float = _TICK,
     ) -> None:
         self.port = 0
         self.ending = Ending()
         self._cloud = cloud
         self._patience = patience
         self._clock = clock
+        self._tick = tick
         self._context = context
         self._amqp = amqp
         self._connections: set[Secured] = set()
@@ -162,7 +165,7 @@ class HttpServer:
     def _tell_date(self) -> None:
         now = formatdate(self._clock.time(), usegmt=True).encode()
         self._state.default_headers = [(b"date", now)]
-        self._calendar = asyncio.get_running_loop().call_later(_TICK, self._tell_date)
+        self._calendar = asyncio.get_running_loop().call_later(self._tick, self._tell_date)
 
 
 class _Limited:

@@ -14,8 +14,8 @@ LONGEST = 200  # characters of a body that are shown
 HIDDEN = "***"
 
 _SECRET = re.compile(
-    r"key|token|passw|passphrase|pwd|psk|secret|credential|authorization|shared.?access"
-    r"|signature|sig(?!n|ma|ht)",  # but no signal, no sigma, no insight, and nobody assigned
+    r"key(?!stead)|token|passw|passphrase|pwd|psk|secret|credential|authorization|shared.?access"
+    r"|signature|sig(?!n|ma|ht)",  # but not keystead, signal, sigma, insight, nor assigned
     re.IGNORECASE,
 )
 # a key or a signature as Azure spells them: Base64 of 32 or 64 bytes

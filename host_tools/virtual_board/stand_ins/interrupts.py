@@ -1,4 +1,4 @@
-"""Interrupts of machine.Pin: SIGUSR1 says that the file of the inputs' levels is another."""
+"""Interrupts of machine.Pin: SIGUSR1 says that the file of the inputs' levels has new lines."""
 
 import ffi
 import micropython
@@ -6,26 +6,32 @@ import pins
 
 _USR1 = 10
 _watched = {}  # pin's number to [level, trigger, handler, pin]
+_read = 0  # how far the file was read
 
 
 def watch(pin, number, trigger, handler):
     """Have handler(pin) called soon after an edge, between two instructions, as on ESP32."""
+    _look(0)  # what was before is nothing to this one
     _watched[number] = [pins.level(number), trigger, handler, pin]
     _signal(_USR1, _on_signal)
 
 
 def _look(_):
-    for number, watched in _watched.items():
-        last, trigger, handler, pin = watched
-        watched[0] = level = pins.level(number)
-        if level != last and handler and trigger & (1 if level else 2):
-            handler(pin)
+    global _read
+    for number, level in pins.levels(_read):
+        if number in _watched:
+            watched = _watched[number]
+            last, trigger, handler, pin = watched
+            watched[0] = level
+            if level != last and handler and trigger & (1 if level else 2):
+                handler(pin)
+        _read += 1
 
 
 def _interrupt(_):
     try:
         micropython.schedule(_look, 0)
-    except RuntimeError:  # the queue is full: this edge is lost, as on the chip
+    except RuntimeError:  # it is on its way already
         pass
 
 

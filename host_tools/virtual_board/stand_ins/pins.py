@@ -4,17 +4,26 @@ import chip
 import utime
 
 
-def level(number):
-    """Return what an input sees: the file `inputs` beside the NVS has lines of pin and level."""
+def levels(first=0):
+    """Give (pin, level) for each line of the file `inputs` beside the NVS, the newest last."""
     try:
         with open(chip.NVS + "/inputs") as file:
             for line in file:
-                pin, value = line.split()
-                if int(pin) == number:
-                    return int(value)
+                if first > 0:
+                    first -= 1
+                elif line.endswith("\n"):
+                    yield tuple(map(int, line.split()))
     except OSError:  # nothing is wired to any pin
         pass
-    return 1  # the pull-up's
+
+
+def level(number):
+    """Return what an input sees; while nothing drives it, its pull-up."""
+    found = 1
+    for pin, new in levels():
+        if pin == number:
+            found = new
+    return found
 
 
 class Pin:

@@ -1,9 +1,10 @@
 """The world around the chip, when a soak has it in its hands: no time goes by unless it says so.
 
 What the chip waits for is asked of the soak over a socket, number "line" of the chip file:
-"I wait so long". It answers how much of that is over, maybe nothing, and what else has changed.
-Between two answers time stands still. The other end is tests/soak/board.py, which has the layout
-of question and answer.
+"I wait so long". It answers how much of that is over, maybe nothing, what else has changed, and
+for how long nothing will: so long the chip sleeps without asking, and looks without asking where
+it looks again soon anyway. All else that it does takes no time. The other end is
+tests/soak/board.py, which has the layout of question and answer.
 """
 
 import builtins
@@ -16,8 +17,8 @@ _FOREVER = 0x3FFFFFFF
 _NEVER = -1  # the power goes
 _DNS = 14_000  # milliseconds that lwIP asks for a name in vain
 _PATIENCE = 200  # looks without waiting before a millisecond goes by: time must not stand still
-_question = bytearray(21)
-_answer = bytearray(13)
+_question = bytearray(25)
+_answer = bytearray(17)
 _line = None
 drafts = ""  # where files in flash are written before they are there
 _ticks = 0
@@ -33,6 +34,9 @@ _written = 0  # bytes
 _chip = None
 _arrivals = 0  # answers before which something came
 _looks = 0  # without waiting, since time went by
+_SOON = 1000  # milliseconds
+_free = 0  # milliseconds in which nothing happens but here
+_slept = 0  # of them, since the last question
 
 
 def begin(chip):
@@ -55,21 +59,19 @@ def begin(chip):
 
 def _pass(wait, listens):
     """Let up to wait milliseconds go by; return what is left of them."""
-    global _ticks, _seconds, _milliseconds, _bite, _air, _cut, _steps, _looks, _arrivals
-    _looks = 0
+    global _seconds, _air, _cut, _steps, _looks, _arrivals, _free, _slept
     clock = _chip.seconds()
-    struct.pack_into("<iiiIIB", _question, 0, wait, _bite, clock, _writes, _written, listens)
+    struct.pack_into(
+        "<iiiiIIB", _question, 0, wait, _slept, _bite, clock, _writes, _written, listens
+    )
     _line.write(_question)
     if not _line.readinto(_answer):
         raise SystemExit  # there is no world any more
-    passed, step, cut, flags = struct.unpack_from("<IiiB", _answer)
-    _ticks = _ticks + passed & 0x3FFFFFFF
-    _milliseconds += passed
-    _seconds += _milliseconds // 1000 + step
-    _milliseconds %= 1000
+    passed, step, cut, flags, _free = struct.unpack_from("<IiiBI", _answer)
+    _looks = _slept = 0
+    _seconds += step
     _steps += step
-    if _bite >= 0:
-        _bite -= passed
+    _go_by(passed)
     _air = flags & 3
     if flags & 4:
         _arrivals += 1
@@ -78,11 +80,31 @@ def _pass(wait, listens):
     return wait if wait == _FOREVER else wait - passed
 
 
+def _go_by(milliseconds):
+    global _ticks, _seconds, _milliseconds, _bite
+    _ticks = _ticks + milliseconds & 0x3FFFFFFF
+    _milliseconds += milliseconds
+    _seconds += _milliseconds // 1000
+    _milliseconds %= 1000
+    if _bite >= 0:
+        _bite = max(0, _bite - milliseconds)
+
+
+def _doze(milliseconds):
+    global _free, _slept
+    _free -= milliseconds
+    _slept += milliseconds
+    _go_by(milliseconds)
+
+
 def ticks_ms():
     return _ticks
 
 
 def sleep_ms(milliseconds):
+    if 0 < milliseconds < _free:
+        _doze(milliseconds)
+        return
     while milliseconds > 0:
         milliseconds = _pass(milliseconds, False)
 
@@ -153,6 +175,9 @@ class poll:
         if wait < 0:
             wait = _FOREVER
         found = self._look()
+        if not found and 0 < wait < min(_free, _SOON + 1) and not self._writes:
+            _doze(wait)
+            return found
         while wait > 0 and not found:
             wait = _pass(wait, True)
             found = self._look()

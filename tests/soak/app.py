@@ -1,10 +1,16 @@
-"""The application of a soak: a numbered message every five minutes, its heap every hour."""
+"""The application of a soak: a numbered message every five minutes, its heap every hour.
+
+It echoes what the cloud sends: messages on the console, methods and desired properties there.
+"""
 
 import gc
 
 
 def run(device):
     """Send for ever."""
+    device.on_message(lambda payload, properties: print("message", payload.decode()))
+    device.on_method("echo", lambda payload: payload)
+    device.on_desired(lambda patch, version: patch)
     life = _lives()
     number = 0
     while True:
