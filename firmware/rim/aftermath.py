@@ -22,17 +22,15 @@ _OUT_OF_MEMORY = 12
 def tell(failure: Failure) -> dict:
     """Tell a failure with number, cause and remedy; keep its number in flash.
 
-    Returns what the twin is to know of it: number, reason, text, and the time if that is known.
+    Returns what the twin is to know of it; "at" is "" while the time is not known.
     """
     number, _, happened, remedy = entry(failure.reason)
     log("FAILURE %d %s" % (number, failure), ERROR)
     log("  what happened: " + happened, ERROR)
     log("  what to do:    " + remedy, ERROR)
     flash.store_failure(number)
-    told = {"number": number, "reason": failure.reason, "text": str(failure)}
-    if clock.is_set():
-        told["at"] = clock.stamp()
-    return told
+    at = clock.stamp() if clock.is_set() else ""
+    return {"number": number, "reason": failure.reason, "text": str(failure), "at": at}
 
 
 def trace(error) -> None:

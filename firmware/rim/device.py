@@ -20,6 +20,7 @@ _QUEUE = 8  # incoming messages that wait for their handlers
 _KEPT = ("keystead.failure", "keystead.hub", "keystead.percent", "rim.start", "rim.device",
          "rim.clock", "rim.log", "rim.memory", "rim.mqtt", "rim.stream", "rim.keeping",
          "keystead.journal")  # fmt: skip
+_HEARD = "rim.inbox", "keystead.incoming"  # as well, for an application that is called
 
 
 class Device:
@@ -160,7 +161,7 @@ class Device:
 
     def tidy(self) -> None:
         """Unload what is not needed while nothing happens."""
-        forget_all_but(_KEPT + self.kept)
+        forget_all_but(_KEPT + self.kept + (_HEARD if self.handlers else ()))
 
     # ---- out
 
@@ -219,11 +220,12 @@ class Device:
                 from rim.twin import flush
 
                 flush(self)
+        except UnicodeError:
+            raise client.garbled("a topic that is not UTF-8")
         finally:
             self._busy = False
         del inbox
-        if not self.handlers:
-            self.tidy()
+        self.tidy()
 
     # ---- for the cloud's side
 

@@ -10,14 +10,17 @@ import machine
 import keystead
 from rim import flash
 from rim.log import log
+from rim.words import entry
 
 
 def facts(device) -> dict:
     """Return the facts as one JSON object: what changes rarely, fit for a twin."""
+    number = flash.last_failure()
     told = {
         "version": keystead.__version__,
         "resetCause": machine.reset_cause(),
-        "lastFailure": {"number": flash.last_failure()},
+        # of before the reset; all four, or the twin keeps what they were
+        "lastFailure": {"number": number, "reason": entry(str(number))[1], "text": "", "at": ""},
         "provisionings": device.provisionings,
     }
     told.update(device.told)

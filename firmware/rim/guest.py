@@ -59,25 +59,28 @@ def _blink(number: int, wait: float, feed) -> None:
 
 def broke(device, error) -> None:
     """Tell why the application ended, and wait until it may be started again."""
-    sys.modules.pop("app", None)  # with whatever it kept
-    device.handlers.clear()
-    device.kept = ()
     if isinstance(error, StopIteration):
         log("app.py returned; staying connected")
         while True:
             device.wait(60)
+    sys.modules.pop("app", None)  # with whatever it kept
+    device.handlers.clear()
+    device.kept = ()
+    device.tidy()
     trace(error)
-    if isinstance(error, MemoryError):
-        device.starve()
-    else:
-        absent = isinstance(error, ImportError) and "'app'" in str(error)
-        failure = Failure("app-absent") if absent else Failure("app-broken", repr(error))
-        device.told["lastFailure"] = tell(failure)
-        device.stale = True
-        device.due = time.ticks_ms()
+    device.told["lastFailure"] = tell(_named(error))
+    device.stale = True
+    device.due = time.ticks_ms()
     device.ends = device.ends + 1 if log.uptime() - device.started < _GOOD else 1
     wait = backoff(device.ends, chance(), *_AGAIN)
     log("  next start:    in %d s" % wait)
-    device.tidy()
     device.wait(wait)
     device.started = log.uptime()
+
+
+def _named(error) -> Failure:
+    if isinstance(error, MemoryError):
+        return Failure("out-of-memory", "app.py: " + str(error))
+    if isinstance(error, ImportError) and "'app'" in str(error):
+        return Failure("app-absent")
+    return Failure("app-broken", repr(error))

@@ -86,3 +86,22 @@ async def request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 def answer(status: int, request_id: str, payload: bytes, tail: str = "") -> bytes:
     """Return DPS's PUBLISH for one request."""
     return publish(f"$dps/registrations/res/{status}/?$rid={request_id}{tail}", payload)
+
+
+def suback(body: bytes) -> bytes:
+    """Grant QoS 1 for every filter of a SUBSCRIBE."""
+    granted, at = b"", 2
+    while at < len(body):
+        at += 3 + int.from_bytes(body[at : at + 2], "big")
+        granted += b"\x01"
+    return bytes([0x90, 2 + len(granted)]) + body[:2] + granted
+
+
+async def admit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Take SUBSCRIBE and the question for the twin as a hub does, and answer."""
+    _, body = await packet(reader)
+    writer.write(suback(body))
+    _, body = await packet(reader)
+    rid = body.decode().partition("$rid=")[2]
+    twin = b'{"desired": {"$version": 1}, "reported": {"$version": 1}}'
+    writer.write(publish(f"$iothub/twin/res/200/?$rid={rid}", twin))

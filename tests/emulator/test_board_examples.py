@@ -121,7 +121,7 @@ def test_registers_of_modbus_slaves_become_telemetry(make_board: MakeBoard) -> N
             assert round(message["voltage"], 3) == round(message["energy"], 3) == 230.2
 
     with instrument(Slave()) as line:
-        story(make_board, source("modbus_poll.py"), script, speed=2, uarts={1: line})
+        story(make_board, source("modbus_poll.py"), script, speed=4, uarts={1: line})
 
 
 def test_pulses_become_telemetry_and_the_count_can_be_set(make_board: MakeBoard) -> None:

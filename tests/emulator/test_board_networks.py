@@ -9,7 +9,7 @@ import trustme
 
 from host_tools import firmware
 from tests.emulator.conftest import MakeBoard, said, watch
-from tests.emulator.scripted import packet, published
+from tests.emulator.scripted import packet, published, suback
 from tests.emulator.test_board_life import Servers, serving
 from tests.rim.scripts import ROOT
 
@@ -42,15 +42,6 @@ class Hub(Servers):
                 if self._happens:
                     self._happens.pop(0)()
                     return
-
-
-def suback(body: bytes) -> bytes:
-    """Grant QoS 1 for every filter of a SUBSCRIBE."""
-    granted, at = b"", 2
-    while at < len(body):
-        at += 3 + int.from_bytes(body[at : at + 2], "big")
-        granted += b"\x01"
-    return bytes([0x90, 2 + len(granted)]) + body[:2] + granted
 
 
 @pytest.mark.parametrize("bits", [32, 64])

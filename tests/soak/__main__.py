@@ -1,4 +1,4 @@
-"""Soak the firmware: a month of its time in minutes of ours, with all that goes wrong in the field.
+"""Soak the firmware: a month of its time in minutes of ours, and all that goes wrong in one.
 
     python -m tests.soak                         30 days, seed 1, the 32-bit build
     python -m tests.soak --days 2 --seed 7 -v    every line of the console and of the cloud
@@ -33,7 +33,7 @@ def main() -> int:
         return 0
     with chip_folder() as folder:
         story = report.Story(sys.stdout if args.verbose else None)
-        soak = Soak(folder, incidents, args.days, args.seed, args.bits, args.heap, story.tell)
+        soak = Soak(folder, incidents, args.days, args.seed, args.bits, args.heap, say=story.tell)
         try:
             oracle = soak.run()
         except BaseException:

@@ -172,6 +172,7 @@ class Near(_End):
         """Vanish; the other end hears nothing of it, and nobody hears the other end."""
         self.air.ways.discard(self)
         if self.other:
-            self.other.other = self.other = None
+            self.other.other = None
+            self.other = None
         if self.transport:
             self.transport.abort()

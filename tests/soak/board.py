@@ -130,8 +130,7 @@ class Board:
             raise Hung from None
         self.question, self.since = None, now
         if len(data) == _QUESTION.size:
-            *figures, listens = _QUESTION.unpack(data)
-            self.question = Question(*figures, bool(listens))
+            self.question = Question._make(_QUESTION.unpack(data))
             self.since += self.question.slept
         self._read_console()
 

@@ -19,7 +19,7 @@ def draw(seed: int, days: float) -> list[Incident]:
     chance = Random(f"soak {seed}")
     names, weights = list(KINDS), [kind.weight for kind in KINDS.values()]
     at, end = CALM, int(days * DAY) - QUIET
-    incidents = []
+    incidents: list[Incident] = []
     while True:
         gap = chance.choices(_GAPS, _GAP_WEIGHTS)[0]
         at += chance.randrange(*gap)

@@ -21,9 +21,9 @@ from host_tools.emulator.clock import Clock
 from host_tools.emulator.cloud import Cloud
 from host_tools.emulator.config import ID_SCOPE, Config, LinkedHub
 from host_tools.emulator.dps.enrollment import EnrollmentGroup
+from host_tools.emulator.errors import ServiceError
 from host_tools.emulator.events import Event
 from host_tools.emulator.faults.rule import from_sentence
-from host_tools.emulator.errors import ServiceError
 from host_tools.emulator.hub.hub import Hub
 from host_tools.emulator.hub.messages import CloudMessage
 from host_tools.emulator.hub.methods import MethodAnswer, MethodCall
@@ -35,7 +35,7 @@ from host_tools.emulator.serve.listener import serve
 from host_tools.keys import derive_device_key
 from host_tools.virtual_board.unix_board import UnixBoard
 from keystead.record import FactoryRecord
-from tests.soak.board import OVERLAY, POWER_ON, Board, Hung
+from tests.soak.board import OVERLAY, POWER_ON, Board
 from tests.soak.incidents import DAY, HOUR, Incident
 from tests.soak.oracle import Oracle
 from tests.soak.timeline import Loop, Timeline
@@ -61,7 +61,7 @@ class Soak:
 
     group = "field"
     device_id = "sn-007-888-abc"
-    hubs = ("hub-a.azure-devices.net", "hub-b.azure-devices.net")
+    hubs: tuple[str, ...] = ("hub-a.azure-devices.net", "hub-b.azure-devices.net")
 
     def __init__(
         self,

@@ -18,7 +18,7 @@ _HUB = Soak.hubs[0]
 
 
 def soaked(
-    incidents: list[Incident], days: float, app: str = "", **options: int
+    incidents: list[Incident], days: float, app: str = "", ticks: int | None = None
 ) -> tuple[Oracle, list[str]]:
     """Soak a board; return what was seen, and the story."""
     story: list[str] = []
@@ -30,7 +30,7 @@ def soaked(
         def tell(now: int, text: str) -> None:
             story.append(f"{now} {text}")
 
-        return Soak(folder, incidents, days, 1, app=file, say=tell, **options).run(), story
+        return Soak(folder, incidents, days, 1, app=file, ticks=ticks, say=tell).run(), story
 
 
 # ---- the firmware

@@ -7,7 +7,7 @@ this one.
 
 import ffi
 import utime
-from utime import sleep_ms, ticks_ms
+from utime import sleep_ms, ticks_ms  # noqa: F401
 
 poll = None  # select's own will do
 _speed = 1

@@ -55,7 +55,7 @@ class _File(io.IOBase):
                 if "a" not in mode:
                     raise
                 _open(self._draft, "wb").close()
-        self._file = _open(self._draft, mode)
+        self._file = _open(self._draft, mode)  # noqa: SIM115
         self.read = self._file.read
         self.readline = self._file.readline
         self.seek = self._file.seek

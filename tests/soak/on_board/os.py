@@ -2,11 +2,11 @@
 
 import random
 
-from uos import *
+import littlefs
+from uos import *  # noqa: F403
 
-from littlefs import remove, rename
-
-unlink = remove
+rename = littlefs.rename
+remove = unlink = littlefs.remove
 
 
 def urandom(size):

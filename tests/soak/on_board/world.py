@@ -43,7 +43,7 @@ def begin(chip):
     """Take what the chip file says of the world."""
     global _line, drafts, _ticks, _milliseconds, _true, _air, _cut, _chip
     given = chip["world"]
-    _line = builtins.open(given["line"], "r+b")
+    _line = builtins.open(given["line"], "r+b")  # noqa: SIM115
     drafts = given["drafts"]
     _ticks = given["ticks"]
     _true = given["unix"]
