@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-browser setup-check demo test check lint types types-firmware bench soak docs clean
+.PHONY: help setup setup-browser setup-check demo test check lint types types-firmware bench soak soak-firmware soak-emulator docs clean
 
 help: ## show these lines
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
@@ -38,7 +38,12 @@ types-firmware: setup-check ## the firmware's types, against the ESP32's stubs
 bench: setup ## measure size, heap, speed and bytes
 	@$(BIN)/python -m bench
 
-soak: setup ## fuzz the emulator for an hour, or SECONDS=n (needs .[fuzz])
+soak: soak-firmware soak-emulator ## both of the next two
+
+soak-firmware: setup ## a month in the field, or DAYS=n; SEED=n BITS=64
+	@$(BIN)/python -m tests.soak --days $(or $(DAYS),30) --seed $(or $(SEED),1) --bits $(or $(BITS),32)
+
+soak-emulator: setup ## fuzz the emulator for an hour, or SECONDS=n (needs .[fuzz])
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),3600)
 
 docs: setup ## make docs/failures.md from the catalogue

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--app", type=Path, metavar="FILE", help="run this app.py")
     parser.add_argument(
-        "--heap", default="", help="MicroPython's heap; default: 64k, 128k with 64 bits"
+        "--heap", default="", help="the firmware's heap; default: 64k, 128k with 64 bits"
     )
     parser.add_argument(
         "--bits", type=int, choices=(32, 64), default=32, help="which Unix port; default: 32"

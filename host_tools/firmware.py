@@ -22,7 +22,7 @@ from pathlib import Path
 import keystead
 from host_tools import roots
 from host_tools.errors import CommandError
-from host_tools.shrink import shrink
+from host_tools.shrink import INTERFACE, shrink
 from host_tools.toolchain import micropython
 from keystead.catalogue import CATALOGUE
 
@@ -146,18 +146,20 @@ def _compile_package(package: str, lib: Path) -> int:
 def shrunk() -> dict[str, str]:
     """Return the modules of the firmware, full name to text, as they are compiled."""
     origin = source()
-    modules = {}
+    modules = []
     for package in PACKAGES:
         for file in _modules(origin / package):
             name = f"{package}.{file.stem}".removesuffix(".__init__")
-            modules[name] = file.read_text()
+            modules.append((name, file.read_text()))
     users = [*origin.glob("*.py"), *origin.glob("examples/*.py")]
-    return _shrunk(tuple(modules.items()), tuple(file.read_text() for file in sorted(users)))
+    return _shrunk(tuple(modules), tuple(file.read_text() for file in sorted(users)), INTERFACE)
 
 
-@functools.lru_cache(1)
-def _shrunk(modules: tuple[tuple[str, str], ...], outside: tuple[str, ...]) -> dict[str, str]:
-    return shrink(dict(modules), outside)
+@functools.lru_cache(4)  # boards of a test have the same
+def _shrunk(
+    modules: tuple[tuple[str, str], ...], outside: tuple[str, ...], interface: frozenset[str]
+) -> dict[str, str]:
+    return shrink(dict(modules), outside, interface)
 
 
 def _modules(origin: Path) -> list[Path]:
@@ -169,6 +171,26 @@ def compile_folder(origin: Path, target: Path) -> int:
     target.mkdir(parents=True, exist_ok=True)
     files = _modules(origin)
     return sum(_compile(file, target, f"{origin.name}/{file.name}") for file in files)
+
+
+def compile_shrunk(origin: Path, target: Path, users: Iterable[Path] = ()) -> None:
+    """Compile each .py of origin, modules of their own, with short names where nobody sees them.
+
+    users: folders of modules that use these besides the firmware.
+    """
+    folders = [source(), *users]
+    outside = [file.read_text() for folder in folders for file in sorted(folder.rglob("*.py"))]
+    texts = {file.stem: file.read_text() for file in _modules(origin)}
+    whole = {name: text for name, text in texts.items() if "exec(" in text}
+    few = tuple((name, text) for name, text in texts.items() if name not in whole and text)
+    # they are what a chip has: any application may name their parameters
+    short = _shrunk(few, (*outside, *whole.values()), frozenset(texts))
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in {**whole, **short}.items():
+            file = Path(folder) / f"{name}.py"
+            file.write_text(text)
+            _compile(file, target, name)
 
 
 def _compile(file: Path, target: Path, shown: str) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from host_tools.errors import CommandError
 
+Comprehension = ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 Place = tuple[int, int, int]  # line, first and last column, in bytes
 
@@ -24,15 +25,13 @@ class Scope:
         self.rigid: set[str] = set()  # bound by an import, an except or the like
         self.used: list[tuple[str, ast.AST]] = []  # also where it is bound
 
-    @property
-    def is_class(self) -> bool:
-        """Tell whether it is a class: what that binds, the functions in it do not see."""
-        return isinstance(self.node, ast.ClassDef)
-
     def home(self, name: str) -> "Scope | None":
         """Return the scope that binds a name used in this one, None for a builtin."""
-        scope: Scope | None = self
-        while scope and (name not in scope.bound or (scope.is_class and scope is not self)):
+        if name in self.bound:
+            return self
+        scope = self.outer
+        # what a class binds, the functions in it do not see
+        while scope and (name not in scope.bound or isinstance(scope.node, ast.ClassDef)):
             scope = scope.outer
         return scope
 
@@ -55,8 +54,8 @@ class Source(ast.NodeVisitor):
             raise CommandError(f"{name}: {error}") from None
         self.top = self._scope = Scope(self.tree, None)
         self.scopes = [self.top]
-        self.declared: set[str] = set()  # global or nonlocal somewhere
-        self.words = {word for node in ast.walk(self.tree) for word in said(node)}
+        self.fixed: set[str] = set()  # said in a way that can not be said otherwise
+        self.words = {word for node in ast.walk(self.tree) for word in words(node)}
         self.generic_visit(self.tree)
         # where a scope binds a name, all that means this
         self.meant: dict[tuple[Scope, str], list[ast.AST]] = defaultdict(list)
@@ -80,7 +79,8 @@ class Source(ast.NodeVisitor):
         if isinstance(node, ast.arg):
             return node.lineno, node.col_offset, node.arg
         if isinstance(node, ast.Attribute):
-            assert node.end_lineno and node.end_col_offset
+            assert node.end_lineno
+            assert node.end_col_offset
             return node.end_lineno, node.end_col_offset - len(node.attr.encode()), node.attr
         assert isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
         line = self.lines[node.lineno - 1]
@@ -143,25 +143,16 @@ class Source(ast.NodeVisitor):
         self._visit_all(node.body)
         self._scope = outer
 
-    def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp) -> None:
-        self._comprehend(node, [node.elt])
-
-    visit_ListComp = visit_SetComp = visit_GeneratorExp = _comprehension
-
-    def visit_DictComp(self, node: ast.DictComp) -> None:
+    def _comprehension(self, node: Comprehension) -> None:
         """Take note of a comprehension, a scope of its own but for its first iterable."""
-        self._comprehend(node, [node.key, node.value])
-
-    def _comprehend(
-        self,
-        node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp,
-        results: list[ast.expr],
-    ) -> None:
         first, *others = node.generators
         self.visit(first.iter)
         outer = self._enter(node)
+        results = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
         self._visit_all([first.target, *first.ifs, *others, *results])
         self._scope = outer
+
+    visit_ListComp = visit_SetComp = visit_GeneratorExp = visit_DictComp = _comprehension
 
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
         """Take note of `except ... as name`."""
@@ -177,16 +168,19 @@ class Source(ast.NodeVisitor):
 
     def visit_Global(self, node: ast.Global | ast.Nonlocal) -> None:
         """Take note of names that are said to be another scope's."""
-        self.declared.update(node.names)
+        self.fixed.update(node.names)
 
     visit_Nonlocal = visit_Global
 
-    def _refuse(self, node: ast.expr | ast.stmt) -> None:
-        kind = type(node).__name__
-        raise CommandError(f"{self.name}, line {node.lineno}: {kind} can not be followed")
+    def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
+        """Take note of `:=`, which may bind further out than it stands."""
+        self.fixed.update(words(node.target))
+        self.generic_visit(node)
 
-    # names at places that the tree does not tell, or scopes that are others than they look
-    visit_JoinedStr = visit_NamedExpr = visit_Match = _refuse
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
+        """Take note of an f-string: before 3.12 the tree does not tell where its names stand."""
+        self.fixed.update(word for part in ast.walk(node) for word in words(part))
+        self.generic_visit(node)
 
 
 def parameters(node: Function) -> list[ast.arg]:
@@ -196,15 +190,15 @@ def parameters(node: Function) -> list[ast.arg]:
     return [*args.posonlyargs, *args.args, *args.kwonlyargs, *stars]
 
 
-def said(node: ast.AST) -> list[str]:
+def words(node: ast.AST) -> list[str]:
     """Return the words that a node itself has, for whatever they stand."""
-    words: list[str] = []
+    found: list[str] = []
     for _, value in ast.iter_fields(node):
         if isinstance(value, str):
-            words += value.split(".")
+            found += value.split(".")
         elif isinstance(value, list):
-            words += [item for item in value if isinstance(item, str)]
-    return words
+            found += [item for item in value if isinstance(item, str)]
+    return found
 
 
 def strings(tree: ast.AST) -> list[str]:

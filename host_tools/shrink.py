@@ -19,15 +19,15 @@ scope; else it is refused.
 import ast
 import builtins
 import keyword
-import operator
 import re
 import symtable
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any
 
+from host_tools import constants
 from host_tools.errors import CommandError
-from host_tools.scopes import Function, Scope, Source, parameters, said, strings
+from host_tools.scopes import Function, Scope, Source, parameters, strings, words
 
 # private names of classes that the firmware derives from, in all versions it works with
 FOREIGN = {"umqtt.simple": frozenset({"_send_str", "_recv_len"})}
@@ -37,66 +37,57 @@ INTERFACE = frozenset({"rim.device", "rim.log", "keystead.hub", "keystead.failur
 SPARE = ("value", "key", "index", "start", "stop", "step", "end", "sep", "args", "items", "count")
 
 _SIGNS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_NAMES = tuple("_" + sign for sign in _SIGNS)  # the same ones in every module
-_INTERNED = 10  # bytes of a text that is kept once, however often it is used
-_SMALL = range(-(2**30), 2**30)  # whole numbers that are no objects
-_UNARY = {ast.USub: operator.neg, ast.Invert: operator.inv}
-_BINARY = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul,
-    ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.LShift: operator.lshift,
-    ast.RShift: operator.rshift, ast.BitOr: operator.or_, ast.BitAnd: operator.and_,
-    ast.BitXor: operator.xor,
-}  # fmt: skip
+_NAMES = [f"_{sign}" for sign in _SIGNS]  # the same ones in every module
 _BLIND = {"globals", "locals", "vars", "eval", "exec", "dir"}  # they see names
-_RESERVED = {"self", "const", "__class__", *dir(builtins)}
+_RESERVED = {"self", "const", *dir(builtins)}
 
 
-def shrink(sources: Mapping[str, str], outside: Iterable[str] = ()) -> dict[str, str]:
+def shrink(
+    sources: Mapping[str, str], outside: Iterable[str] = (), interface: Container[str] = INTERFACE
+) -> dict[str, str]:
     """Return sources, full module name to text, with short names. Raises CommandError.
 
-    outside: texts of programs that use these modules.
+    outside: texts of programs that use these modules; interface: those of which programs that
+    nobody knows yet may name the parameters, too.
     """
-    world = World(sources, outside)
+    world = World(sources, outside, interface)
     return {source.name: Shrinking(source, world).text() for source in world.sources}
-
-
-class _NotWhole(Exception):
-    """An expression is no whole number that the compiler knows."""
 
 
 class World:
     """What all sources together say, and the programs outside that use them."""
 
-    def __init__(self, sources: Mapping[str, str], outside: Iterable[str]) -> None:
+    def __init__(
+        self, sources: Mapping[str, str], outside: Iterable[str], interface: Container[str]
+    ) -> None:
+        self.interface = interface
         self.sources = [Source(name, text) for name, text in sources.items()]
+        self.names = set(sources)
         self.keywords: set[str] = set()  # that calls name
         self.spread: set[str] = set()  # what is called with **
         self.imported: set[str] = set()
         self.strings: set[str] = set()  # words in them
-        # attribute to the modules that have it: of self, of anything else
-        self.own: dict[str, set[str]] = defaultdict(set)
+        # attribute to the modules that reach for it, but on self
         self.reached: dict[str, set[str]] = defaultdict(set)
-        self.names = set(sources)
         self.families: dict[str, set[str]] = {}  # module to all whose classes are related
         self.taken: dict[str, set[str]] = defaultdict(set)  # a family's new attributes
         for source in self.sources:
             self._look(source.name, source.tree)
             self._refuse(source)
+            self._join(source)
         for text in outside:
             self._look("", ast.parse(text))
-        for source in self.sources:
-            self._join(source)
 
     def _look(self, name: str, tree: ast.AST) -> None:
         for node in ast.walk(tree):
             if isinstance(node, ast.Call):
                 self.keywords.update(word.arg for word in node.keywords if word.arg)
                 if any(word.arg is None for word in node.keywords):
-                    self.spread.update(said(node.func))
+                    self.spread.update(words(node.func))
             elif isinstance(node, ast.ImportFrom):
                 self.imported.update(alias.name for alias in node.names)
-            elif isinstance(node, ast.Attribute):
-                (self.own if _is_self(node.value) else self.reached)[node.attr].add(name)
+            elif isinstance(node, ast.Attribute) and not _is_self(node.value):
+                self.reached[node.attr].add(name)
         for text in strings(tree):
             self.strings.update(re.findall(r"\w+", text))
 
@@ -112,8 +103,7 @@ class World:
     def _join(self, source: Source) -> None:
         family = self.families.setdefault(source.name, {source.name})
         for base in bases(source):
-            other = self.families.setdefault(base, {base})
-            family |= other
+            family |= self.families.setdefault(base, {base})
             for member in family:
                 self.families[member] = family
 
@@ -124,19 +114,23 @@ def _is_self(node: ast.AST) -> bool:
 
 def bases(source: Source) -> Iterator[str]:
     """Yield the modules from which base classes of source's come; "?" where that is not clear."""
-    origins = {}
+    known = dict.fromkeys(dir(builtins), source.name)
+    places = {}
     for node in ast.walk(source.tree):
-        if isinstance(node, ast.ImportFrom):
+        if isinstance(node, ast.ClassDef):
+            known[node.name] = source.name
+        elif isinstance(node, ast.ImportFrom):
             for alias in node.names:
-                origins[alias.asname or alias.name] = node.module or "?", alias.name
+                name = alias.asname or alias.name
+                known[name] = node.module or "?"
+                places[name] = f"{node.module}.{alias.name}"
     for node in ast.walk(source.tree):
         for base in node.bases if isinstance(node, ast.ClassDef) else []:
-            if isinstance(base, ast.Name) and base.id in origins:
-                yield origins[base.id][0]
-            elif isinstance(base, ast.Attribute):
-                found = origins.get(base.value.id) if isinstance(base.value, ast.Name) else None
-                yield ".".join(found) if found else "?"
-            elif not isinstance(base, ast.Name):
+            if isinstance(base, ast.Name):
+                yield known.get(base.id, "?")
+            elif isinstance(base, ast.Attribute) and isinstance(base.value, ast.Name):
+                yield places.get(base.value.id, "?")
+            else:
                 yield "?"
 
 
@@ -146,11 +140,11 @@ class Shrinking:
     def __init__(self, source: Source, world: World) -> None:
         self._source = source
         self._world = world
-        self._name = source.name
         self._new: dict[int, str] = {}  # id() of a node to the name it gets
-        self._const: dict[int, list[tuple[ast.Name, ast.expr]]] = {}  # id() of an assignment
-        self._edits: list[tuple[int, int, int, bytes]] = []
+        self._const: dict[int, list[constants.Pair]] = {}  # id() of an assignment
+        self._edits: list[tuple[int, int, int, bytes]] = []  # line, columns, what goes there
         self._fresh = [name for name in _NAMES if name not in source.words]
+        self._classes = [scope for scope in source.scopes if isinstance(scope.node, ast.ClassDef)]
         self._constants()
         self._globals()
         self._attributes()
@@ -162,16 +156,24 @@ class Shrinking:
         for line, start, end, new in sorted(self._edits, reverse=True):
             lines[line - 1] = lines[line - 1][:start] + new + lines[line - 1][end:]
         text = b"\n".join(lines).decode()
-        try:
-            told = ast.dump(ast.parse(text))
-            shape = _shape(symtable.symtable(text, self._name, "exec"))
-        except SyntaxError as error:
-            raise CommandError(f"{self._name}: shrunk, it is no Python: {error}") from None
-        meant = _Meant(self._new, self._const).visit(self._source.tree)
-        old = symtable.symtable(self._source.text, self._name, "exec")
-        if told != ast.dump(meant) or shape != _shape(old):
-            raise CommandError(f"{self._name}: shrunk, it means something else")
+        self._check(text)
         return text
+
+    def _check(self, text: str) -> None:
+        name = self._source.name
+        try:
+            same = ast.dump(ast.parse(text)) == ast.dump(self._meant()) and _shape(
+                symtable.symtable(text, name, "exec")
+            ) == _shape(symtable.symtable(self._source.text, name, "exec"))
+        except SyntaxError as error:
+            raise CommandError(f"{name}: shrunk, it is no Python: {error}") from None
+        if not same:
+            raise CommandError(f"{name}: shrunk, it means something else")
+
+    def _meant(self) -> ast.AST:
+        """Return the tree that the new text must have. Changes the old one."""
+        meant: ast.AST = _Meant(self._new, self._const).visit(self._source.tree)
+        return meant
 
     def _rename(self, nodes: Iterable[ast.AST], new: str) -> None:
         for node in nodes:
@@ -179,17 +181,13 @@ class Shrinking:
             self._new[id(node)] = new
 
     def _is_private(self, name: str) -> bool:
-        """Tell whether a name is this module's own, as far as others' texts tell."""
-        return (
-            name.startswith("_")
-            and not name.startswith("__")
-            and name != "_"
-            and name not in self._source.declared | self._world.strings
-        )
+        """Tell whether a name is private, and said by nothing but itself."""
+        begins = name.startswith("_") and not name.startswith("__") and name != "_"
+        return begins and name not in self._source.fixed | self._world.strings
 
     def _is_hidden(self, name: str) -> bool:
-        """Tell whether nothing reaches into this module for a global name of its."""
-        reached = self._world.reached.get(name, set()) - {self._name}
+        """Tell whether nothing reaches into this module for a name of its."""
+        reached = self._world.reached[name] - {self._source.name}
         return self._is_private(name) and not reached and name not in self._world.imported
 
     # ---- constants
@@ -197,31 +195,30 @@ class Shrinking:
     def _constants(self) -> None:
         known: dict[str, object] = {}
         for statement in self._source.tree.body:
-            pairs = list(_pairs(statement))
-            values = [_value(value, known) for _, value in pairs]
-            if pairs and all(map(self._is_constant, pairs, values)):
-                known.update((name.id, value) for (name, _), value in zip(pairs, values))
+            pairs = constants.pairs(statement)
+            values = {name.id: constants.value(value, known) for name, value in pairs}
+            if pairs and all(self._is_constant(name, values[name.id]) for name, _ in pairs):
+                known.update(values)
                 self._const[id(statement)] = pairs
                 self._put_const(statement, pairs)
 
-    def _is_constant(self, pair: tuple[ast.Name, ast.expr], value: object) -> bool:
-        name, expression = pair
-        top = self._source.top
-        if value is None or not self._is_hidden(name.id) or name.id in top.rigid:
+    def _is_constant(self, name: ast.Name, value: object) -> bool:
+        source = self._source
+        binding = [scope for scope in source.scopes if name.id in scope.bound]
+        if value is None or not self._is_hidden(name.id) or binding != [source.top]:
             return False
-        if any(name.id in scope.bound for scope in self._source.scopes if scope is not top):
+        uses = source.meant[source.top, name.id]
+        # it is set once, and the compiler reads from top to bottom
+        if uses[0] is not name or not all(_is_loaded(node) for node in uses[1:]):
             return False
-        uses = [node for node in self._source.meant[top, name.id] if node is not name]
-        if any(not isinstance(node.ctx, ast.Load) for node in uses):
-            return False
-        # the compiler reads from top to bottom
-        if any((node.lineno, node.col_offset) < _end(expression) for node in uses):
-            return False
-        return len(uses) == 1 or _is_shared(value)
+        first = min((_start(node) for node in uses[1:]), default=(name.lineno + 1, 0))
+        return first > _start(name) and (len(uses) == 2 or constants.is_shared(value))
 
-    def _put_const(self, statement: ast.stmt, pairs: list[tuple[ast.Name, ast.expr]]) -> None:
+    def _put_const(self, statement: ast.stmt, pairs: list[constants.Pair]) -> None:
         line, start, end = self._source.place(pairs[0][0])
-        last, close = _end(statement)
+        assert statement.end_lineno
+        assert statement.end_col_offset
+        last, close = statement.end_lineno, statement.end_col_offset
         if len(pairs) == 1:
             equals = re.compile(rb"\s*=\s*").match(self._source.lines[line - 1], end)
             begin = equals.end() if equals else end
@@ -236,73 +233,64 @@ class Shrinking:
 
     def _globals(self) -> None:
         source, top = self._source, self._source.top
-        constants = {name.id for pairs in self._const.values() for name, _ in pairs}
+        constant = {name.id for pairs in self._const.values() for name, _ in pairs}
         fresh = iter(self._fresh)
-        for name in _in_order(top.used, top.bound - top.rigid - constants):
-            if self._is_hidden(name):
-                self._rename(source.meant[top, name], next(fresh))
+        for name in dict(top.used):  # in their order
+            if name in top.bound - top.rigid - constant and self._is_hidden(name):
+                self._rename(source.meant[top, name], _next(fresh, source))
 
     # ---- attributes
 
     def _attributes(self) -> None:
-        world, source = self._world, self._source
+        source, world = self._source, self._world
         family = world.families[source.name]
-        if any(name not in world.names and name not in FOREIGN for name in family):
+        if not family <= world.names | set(FOREIGN):
             return
         taken = world.taken[min(family)]
-        in_classes = [scope for scope in source.scopes if scope.is_class]
         # what a class's body reads would be looked for in the class first
-        taken = taken | {
-            self._new.get(id(node), "") for scope in in_classes for _, node in scope.used
-        }
-        fresh = iter([name for name in self._fresh if name not in taken])
-        for name in self._attribute_names(family - {source.name}):
-            new = next(fresh)
-            world.taken[min(family)].add(new)
-            for scope in in_classes:
+        read = {self._new.get(id(node)) for scope in self._classes for _, node in scope.used}
+        fresh = iter([name for name in self._fresh if name not in taken | read])
+        for name in self._own_attributes(family - {source.name}):
+            new = _next(fresh, source)
+            taken.add(new)
+            for scope in self._classes:
                 self._rename(source.meant.get((scope, name), ()), new)
             self._rename(_attributes_named(source.tree, name), new)
 
-    def _attribute_names(self, relatives: set[str]) -> list[str]:
-        """Return the private attributes that only this module's classes have."""
-        world, source = self._world, self._source
-        defined = {name for scope in source.scopes if scope.is_class for name in scope.bound} | {
-            node.attr
-            for node in ast.walk(source.tree)
-            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
-        }
-        theirs: set[str] = set()
+    def _own_attributes(self, relatives: set[str]) -> list[str]:
+        """Return the private attributes that this module's classes have, and nobody else."""
+        world = self._world
+        defined = {name for scope in self._classes for name in scope.bound - scope.rigid}
+        for node in ast.walk(self._source.tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                defined.add(node.attr)
         for name in relatives:
-            theirs |= FOREIGN.get(name, frozenset())
+            defined -= FOREIGN.get(name, frozenset())
         for other in world.sources:
             if other.name in relatives:
-                theirs |= other.words
-        rigid = {name for scope in source.scopes if scope.is_class for name in scope.rigid}
+                defined -= other.words
         return sorted(
-            name
-            for name in defined - theirs - rigid
-            if self._is_private(name) and not world.reached.get(name)
+            name for name in defined if self._is_private(name) and not world.reached[name]
         )
 
     # ---- parameters
 
     def _parameters(self) -> None:
         has = self._has()
-        # constants shout
+        # constants, which shout, come last
         pool = [*sorted(has - _RESERVED, key=lambda name: (not name.islower(), name)), *SPARE]
         for scope in self._source.scopes:
-            node = scope.node
-            if isinstance(node, Function) and not self._is_called_by_name(scope):
+            if isinstance(scope.node, Function) and not self._may_be_named(scope, scope.node):
                 used = self._used_in(scope)
                 free = iter([name for name in pool if name not in used])
-                for word in parameters(node):
-                    if word.arg not in has and self._is_positional(scope, word):
-                        self._rename(self._source.meant[scope, word.arg], next(free))
+                for word in parameters(scope.node):
+                    if word.arg not in has and self._is_positional(scope, scope.node, word):
+                        nodes = self._source.meant[scope, word.arg]
+                        self._rename(nodes, _next(free, self._source))
 
-    def _is_called_by_name(self, scope: Scope) -> bool:
-        """Tell whether who calls a function may name its parameters."""
-        node, spread = scope.node, self._world.spread
-        assert isinstance(node, Function)
+    def _may_be_named(self, scope: Scope, node: Function) -> bool:
+        """Tell whether any parameter of a function may be named in a call."""
+        spread = self._world.spread
         if node.args.kwarg:
             return True
         if isinstance(node, ast.Lambda):
@@ -311,133 +299,86 @@ class Shrinking:
         if node.name in spread or (isinstance(outer, ast.ClassDef) and outer.name in spread):
             return True
         is_public = not node.name.startswith("_") or node.name.startswith("__")
-        return is_public and self._source.name in INTERFACE and not isinstance(outer, Function)
+        return is_public and self._source.name in self._world.interface and not isinstance(outer, Function)
 
-    def _is_positional(self, scope: Scope, word: ast.arg) -> bool:
-        assert isinstance(scope.node, Function)
-        return not (
-            word.arg in self._world.keywords | self._source.declared | scope.rigid | {"self"}
-            or word in scope.node.args.kwonlyargs
-        )
+    def _is_positional(self, scope: Scope, node: Function, word: ast.arg) -> bool:
+        named = self._world.keywords | self._source.fixed | scope.rigid | {"self"}
+        return word.arg not in named and word not in node.args.kwonlyargs
 
     def _has(self) -> set[str]:
-        """Return the words that the compiled module has anyway, fit for parameters."""
-        names = set(self._source.top.bound)
+        """Return the names that the compiled module has anyway, fit for parameters."""
+        names = {name for scope in [self._source.top, *self._classes] for name in scope.bound}
         for node in ast.walk(self._source.tree):
             if isinstance(node, ast.Attribute):
                 names.add(node.attr)
             elif isinstance(node, ast.keyword) and node.arg:
                 names.add(node.arg)
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                if len(node.value) <= _INTERNED and node.value.isidentifier():
-                    names.add(node.value)
-        return {name for name in names if not name.startswith("_") and not keyword.iskeyword(name)}
+        names.update(text for text in strings(self._source.tree) if constants.is_interned(text))
+        return {name for name in names if _is_plain(name)}
 
     def _used_in(self, scope: Scope) -> set[str]:
         """Return the names, old and new, that mean something in a function."""
-        inside = [other for other in self._source.scopes if other.is_in(scope)]
-        names = {name for other in inside for name in other.bound}
-        for other in inside:
-            for name, node in other.used:
-                names |= {name, self._new.get(id(node), name)}
+        names: set[str] = set()
+        for inside in self._source.scopes:
+            if inside.is_in(scope):
+                names |= inside.bound
+                for name, node in inside.used:
+                    names |= {name, self._new.get(id(node), name)}
         return names
 
 
 class _Meant(ast.NodeTransformer):
     """Makes the tree that the new text must have, of the old one."""
 
-    def __init__(
-        self, new: dict[int, str], const: dict[int, list[tuple[ast.Name, ast.expr]]]
-    ) -> None:
+    def __init__(self, new: dict[int, str], const: dict[int, list[constants.Pair]]) -> None:
         self._new = new
         self._const = const
 
     def visit(self, node: ast.AST) -> Any:
+        """Rename a node, and all below."""
         for word in ("id", "arg", "attr", "name"):
-            if hasattr(node, word):
-                setattr(node, word, self._new.get(id(node), getattr(node, word)))
+            if id(node) in self._new and hasattr(node, word):
+                setattr(node, word, self._new[id(node)])
         if id(node) not in self._const:
             return self.generic_visit(node)
         function = ast.Name("const", ast.Load())
         return [
-            ast.Assign([name], ast.Call(function, [value], []), lineno=0)
+            ast.Assign([name], ast.Call(function, [value], []))
             for name, value in self._const[id(node)]
         ]
 
 
 def _shape(table: symtable.SymbolTable) -> object:
     """Return what there is in a scope, and in those in it, without its names."""
+    symbols = [symbol for symbol in table.get_symbols() if symbol.get_name() != "const"]
     flags = sorted(
         (
             symbol.is_parameter(), symbol.is_local(), symbol.is_global(), symbol.is_free(),
             symbol.is_imported(), symbol.is_assigned(), symbol.is_referenced(),
-            symbol.is_namespace(), len(symbol.get_namespaces()),
+            len(symbol.get_namespaces()),
         )
-        for symbol in table.get_symbols()
-        if symbol.get_name() != "const"
+        for symbol in symbols
     )  # fmt: skip
     return table.get_type(), flags, [_shape(child) for child in table.get_children()]
 
 
-def _pairs(statement: ast.stmt) -> Iterator[tuple[ast.Name, ast.expr]]:
-    """Yield names and values of an assignment that could be one of constants."""
-    if not isinstance(statement, ast.Assign) or len(statement.targets) > 1:
-        return
-    target, value = statement.targets[0], statement.value
-    if isinstance(target, ast.Name):
-        yield target, value
-    elif isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
-        on_one_line = statement.lineno == statement.end_lineno
-        if on_one_line and len(target.elts) == len(value.elts):
-            for name, one in zip(target.elts, value.elts, strict=True):
-                if isinstance(name, ast.Name):
-                    yield name, one
+def _next(names: Iterator[str], source: Source) -> str:
+    for name in names:
+        return name
+    raise CommandError(f"{source.name} has more names than there are short ones")
 
 
-def _value(node: ast.expr, known: Mapping[str, object]) -> object:
-    """Return the value that the compiler sees in an expression, None if it sees none."""
-    if isinstance(node, ast.Constant) and type(node.value) in (int, str, bytes):
-        return node.value
-    if isinstance(node, ast.Name):
-        return known.get(node.id)
-    if isinstance(node, ast.Tuple):
-        values = tuple(_value(item, known) for item in node.elts)
-        return None if None in values else values
-    try:
-        return _number(node, known)
-    except _NotWhole:
-        return None
+def _is_loaded(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
 
 
-def _number(node: ast.expr, known: Mapping[str, object]) -> int:
-    if isinstance(node, ast.UnaryOp) and type(node.op) in _UNARY:
-        return int(_UNARY[type(node.op)](_number(node.operand, known)))
-    if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
-        left, right = _number(node.left, known), _number(node.right, known)
-        return int(_BINARY[type(node.op)](left, right))
-    value = node.value if isinstance(node, ast.Constant) else None
-    if isinstance(node, ast.Name):
-        value = known.get(node.id)
-    if type(value) is not int:
-        raise _NotWhole
-    return value
+def _start(node: ast.AST) -> tuple[int, int]:
+    assert isinstance(node, ast.Name)
+    return node.lineno, node.col_offset
 
 
-def _is_shared(value: object) -> bool:
-    """Tell whether a constant costs the same where it is used twice."""
-    if isinstance(value, int):
-        return value in _SMALL
-    return isinstance(value, str) and len(value.encode()) <= _INTERNED
-
-
-def _end(node: ast.stmt | ast.expr) -> tuple[int, int]:
-    assert node.end_lineno and node.end_col_offset is not None
-    return node.end_lineno, node.end_col_offset
-
-
-def _in_order(used: Iterable[tuple[str, ast.AST]], names: set[str]) -> list[str]:
-    """Return names in the order in which they are used."""
-    return [name for name in dict(used) if name in names]
+def _is_plain(name: str) -> bool:
+    return name.isidentifier() and not name.startswith("_") and not keyword.iskeyword(name)
 
 
 def _attributes_named(tree: ast.AST, name: str) -> list[ast.Attribute]:

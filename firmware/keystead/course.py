@@ -26,6 +26,7 @@ _SLOW = 60, 14400
 _NETWORK = 2, 300
 _SERVICE = 5, 300
 _LOCAL = 10, 600
+_LEAST = 5  # seconds that a service that can not now is left alone
 
 
 def begin() -> dict[str, float]:
@@ -57,7 +58,8 @@ def failed(life: dict[str, float], failure: Failure, uptime: float, chance: floa
         return 5 * chance
     if pace is _SLOW:
         attempt = life["refused"] = life["refused"] + 1
-    return failure.retry_after + backoff(int(attempt), chance, *pace)
+    least = _LEAST if pace is _SERVICE else 0
+    return max(failure.retry_after, least) + backoff(int(attempt), chance, *pace)
 
 
 def _pace(reason: str) -> tuple[int, int]:

@@ -91,7 +91,7 @@ class Registration:
         if self._refusals > _PATIENCE:
             raise Failure(reason, code=status, retry_after=retry_after)
         self.status = reason
-        return max(retry_after, 1) + backoff(self._refusals, chance, 5)
+        return max(retry_after, 1 if status == 429 else 5) + backoff(self._refusals, chance, 5)
 
     def _rejected(self, status: int, body: bytes) -> float:
         if status == 404 and self._operation_id:

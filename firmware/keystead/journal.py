@@ -98,6 +98,7 @@ class Journal:
         self._floor, self._edge, self._next, self._cell, self.dropped, self.written = found[:6]
         self._turn = found[6]
         self._unsaved = 0
+        self._oldest = self._taken = self._at = self._ahead = 0
         self._look()
         self._save()
 
@@ -174,8 +175,10 @@ class Journal:
         self._save()  # what is in no file any more was sent, not lost
         first = max(self._edge, self._floor)
         self._taken += _blocks(self._write(first, self._staged(first, record)))
-        self._oldest = self._oldest or first
-        self._at = self._ahead = self._cell = 0
+        if not self._oldest:
+            self._oldest = first
+            self._at = self._ahead = 0
+        self._cell = 0
         self._edge = self._next + 1
 
     def _staged(self, number: int, record: tuple[bytes, bytes, bytes]) -> object:
@@ -228,21 +231,19 @@ def find(
     """
     while segment or at < cells * CELL:
         record = _read(storage, segment, at, 4 * CELL if segment else CELL)
-        if len(record) < HEAD:
-            break
-        size, _, _, number = struct.unpack(_RECORD, record[:SUM])
-        if size > len(record):
-            record = _read(storage, segment, at, size)
-        record = record[:size]
-        whole = len(record) == size and is_whole(record, HEAD)
+        size = number = 0
+        if len(record) >= HEAD:
+            size, _, _, number = struct.unpack(_RECORD, record[:SUM])
+        if number >= lowest:
+            record = record[:size] if size <= len(record) else _read(storage, segment, at, size)
+            if len(record) == size and is_whole(record, HEAD):
+                return number, record, at + (size if segment else _cells(size) * CELL)
         if not segment:
-            at += _cells(size if whole else 1) * CELL
-        elif size < HEAD:
+            at += CELL
+        elif size < HEAD:  # its end, or damage that hides where the next one begins
             break
         else:
             at += size
-        if whole and number >= lowest:
-            return number, record, at
     return None
 
 

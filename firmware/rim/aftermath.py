@@ -33,6 +33,13 @@ def tell(failure: Failure) -> dict:
     return {"number": number, "reason": failure.reason, "text": str(failure), "at": at}
 
 
+def complain(device, failure: Failure) -> None:
+    """Tell a failure that does not cost the connection: once, until another is told."""
+    if device.complained != failure.reason:
+        device.complained = failure.reason
+        device.told["lastFailure"] = tell(failure)
+
+
 def trace(error) -> None:
     """Write an exception's traceback to the log."""
     text = StringIO()

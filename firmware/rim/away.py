@@ -1,14 +1,14 @@
 """Away: what a device does while there is no connection, and how it gets one again.
 
-Owns the waiting and the reaching; which steps reaching takes is rim.connect's, how long to wait
+Owns the waiting, and the order of the steps that lead to a connection; how long to wait is
 keystead.course's. Loaded when a connection is made or lost, forgotten when there is one.
 """
 
 import time
 
-from keystead import course
 from keystead.failure import Failure
 from rim.led import show
+from rim.log import log
 from rim.memory import chance, once
 
 _LOOK = 100  # milliseconds between two looks at LED and clock
@@ -16,7 +16,7 @@ _LOOK = 100  # milliseconds between two looks at LED and clock
 
 def begin(device) -> None:
     """Give a Device what it remembers from connection to connection, as it is at power-on."""
-    device.life = course.begin()
+    device.life = once("keystead.course.begin")
     device.told = {}  # what rim.facts is to tell besides
     device.pending = {}  # reported properties that the hub does not have yet
     device.request = device.due = None  # rim.twin's own notes
@@ -30,10 +30,14 @@ def begin(device) -> None:
     device.spread_out = device.subscribed = device.fresh = False  # rim.connect's own notes
     device.sent = int(chance() * 65536) << 13  # messages, from a number that no boot had before
     _note(device, 0, 0)
+    device.complained = ""  # reason of the failure told last that did not cost the connection
     if device.settings.journal:
-        from rim.keeping import journal
+        try:
+            from rim.keeping import open_journal
 
-        device.journal = journal(*device.settings.journal)
+            device.journal = open_journal(*device.settings.journal)
+        except Failure as failure:
+            once("rim.aftermath.complain", device, failure)
 
 
 def _note(device, wait: int, number: int) -> None:
@@ -74,8 +78,8 @@ def _close(device) -> None:
 
 def _reach(device) -> None:
     try:
-        once("rim.connect.connect", device)
-        course.connected(device.life)
+        _connect(device)
+        once("keystead.course.connected", device.life)
         _note(device, 0, 0)
         show(0, 0)
         device.renew = device.reprovision = False
@@ -87,6 +91,19 @@ def _reach(device) -> None:
     except Exception as error:
         once("rim.aftermath.trace", error)
         device.fail(Failure("bug", repr(error)))
+
+
+def _connect(device) -> None:
+    # each step is unloaded before the next: a board has not the heap for all of them
+    who = once("rim.credentials.identity")
+    log("factory record: %s, ID scope %s" % who[:2])
+    context = once("rim.ground.ground", device, who[2])
+    try:
+        once("rim.assign.assign", device, who, context)
+        once("rim.connect.connect", device, context)
+    except Failure as failure:
+        once("rim.credentials.refused", device, failure)
+        raise
 
 
 def fail(device, failure: Failure) -> None:

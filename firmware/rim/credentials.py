@@ -47,21 +47,26 @@ def accepted() -> bool:
     return tried
 
 
-def refused() -> tuple:
-    """Take note that the service refused the key.
+def refused(device, failure) -> None:
+    """Take a failure: another key's turn may have come, or DPS's if the hub may not be ours.
 
-    Returns (whether the next key was not refused yet, whether a new pair's trial ended so).
+    A new pair that was not let in four times is given up, whatever kept it out.
     """
+    reason = failure.reason
     ring = _ring()
+    if not ring.trying:
+        if reason not in ("hub-refused", "dps-unauthorized", "dps-refused"):
+            return
+        if reason == "hub-refused" and not device.fresh:
+            device.life["quick"] = 1
+            return
+    elif reason[:3] not in ("hub", "dps", "mqt", "con", "no-"):  # it was not asked
+        return
     tried = ring.trying
-    quick = ring.refused()
+    device.life["quick"] = int(ring.refused())
     _keep(ring)
-    return quick, bool(tried and not ring.trying)
-
-
-def on_trial() -> bool:
-    """Tell whether a new pair is being tried."""
-    return bool(_ring().trying)
+    if tried and not ring.trying:
+        device.told["keys"] = "refused"
 
 
 def propose(primary: bytes, secondary: bytes) -> None:

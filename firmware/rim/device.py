@@ -9,7 +9,7 @@ import time
 
 from keystead import hub
 from keystead.failure import Failure
-from rim import clock
+from rim import clock, mqtt  # noqa: F401  # mqtt stays: early, it lies where it is in nobody's way
 from rim.memory import forget_all_but, once
 
 _SETTLED = 600  # seconds connected, after which earlier failures are history
@@ -61,12 +61,8 @@ class Device:
             bag += b"&%%24.mid=%x" % self.sent
         if time.ticks_diff(time.ticks_ms(), self.turned) > 1000:
             self.turn(0)
-        if self.journal and (self.client is None or self.journal.count):
-            self.journal.append(0, bag, payload)
-            return
-        while not self._sent(bag, payload):
-            if self.journal:
-                self.journal.append(0, bag, payload)
+        while self._behind() or not self._sent(bag, payload):
+            if self._keeps(bag, payload):
                 return
             self.turn(_TURN)
 
@@ -185,11 +181,30 @@ class Device:
             self.starve()
         return False
 
+    def _behind(self) -> bool:
+        """Tell whether older messages, or the want of a hub, put a new one into the journal."""
+        return self.journal is not None and (self.client is None or self.journal.count > 0)
+
+    def _keeps(self, bag: bytes, payload: bytes) -> bool:
+        """Put a message into the journal, if there is one; tell whether it is there."""
+        if self.journal is None:
+            return False
+        try:
+            self.journal.append(clock.shown() if clock.is_set() else 0, bag, payload)
+            return True
+        except Failure as failure:  # flash is full or worn: without it, a message waits for the hub
+            once("rim.aftermath.complain", self, failure)
+        return False
+
     def _replay(self) -> None:
         """Send the oldest message of the journal."""
-        oldest = self.journal.peek()
-        if oldest and self._sent(oldest[1], oldest[2]):
-            self.journal.done(oldest[3])
+        try:
+            oldest = self.journal.peek(clock.shown() if clock.is_set() else 0)
+            if oldest and self._sent(oldest[1], oldest[2]):
+                self.journal.done(oldest[3])
+        except Failure as failure:
+            once("rim.aftermath.complain", self, failure)
+            self.journal = None  # until the next boot
 
     # ---- in
 

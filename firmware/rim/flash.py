@@ -11,6 +11,8 @@ from keystead.slot import newest, pack
 from rim.log import log
 
 _NOT_FOUND = -4354  # ESP_ERR_NVS_NOT_FOUND
+_TOO_SMALL = -4364  # ESP_ERR_NVS_INVALID_LENGTH
+_USUAL = 384  # bytes of nearly everything; a large buffer is hard to find in a full heap
 _LONGEST = 2048  # bytes; a record's five texts have at most 255 each
 _FAILURE = "failure"
 
@@ -65,7 +67,15 @@ def _newest(name: str):
 
 
 def _read(key: str) -> bytes:
-    blob = bytearray(_LONGEST)
+    try:
+        return _filled(key, bytearray(_USUAL))
+    except OSError as error:
+        if error.args[0] != _TOO_SMALL:
+            raise
+    return _filled(key, bytearray(_LONGEST))
+
+
+def _filled(key: str, blob: bytearray) -> bytes:
     return bytes(memoryview(blob)[: esp32.NVS("keystead").get_blob(key, blob)])
 
 

@@ -12,6 +12,8 @@ import time
 from keystead.failure import Failure
 
 _BUFFER = 1024  # bytes; a CONNECT with two 128-character names and a SAS token fits
+# made once and early: a full heap has no such piece left. There is one connection at a time
+_out = bytearray(_BUFFER)
 
 
 class Deadline:
@@ -47,7 +49,6 @@ class Stream(Deadline):
         self._poller.register(raw, select.POLLIN)
         self._tls_poller = select.poll()
         self._tls_poller.register(encrypted, select.POLLIN)
-        self._out = bytearray(_BUFFER)
         self._filled = 0
         self.is_open = True
         self.last_read = time.ticks_ms()
@@ -94,14 +95,14 @@ class Stream(Deadline):
         if size > _BUFFER:
             self._send(data, size)
             return
-        self._out[self._filled : end] = data
+        _out[self._filled : end] = data
         self._filled = end
 
     def put(self, byte: int) -> None:
         """Take one byte; unlike write() it leaves no garbage behind."""
         if self._filled == _BUFFER:
             self.flush()
-        self._out[self._filled] = byte
+        _out[self._filled] = byte
         self._filled += 1
 
     def read(self, size: int) -> bytearray:
@@ -125,7 +126,7 @@ class Stream(Deadline):
         """Send what was written, as one TLS record."""
         size, self._filled = self._filled, 0
         if size:
-            self._send(self._out, size)
+            self._send(_out, size)
 
     def _send(self, data, size: int) -> None:
         self._require_open()

@@ -21,6 +21,7 @@ from host_tools.errors import CommandError
 from host_tools.toolchain import micropython
 
 _STAND_INS = Path(__file__).parent / "stand_ins"
+_STAND_INS_HEAP = {32: 12 << 10, 64: 24 << 10}  # bytes they take; a test measures them
 # what machine.reset_cause() says on an ESP32
 _PWRON_RESET, _HARD_RESET, _WDT_RESET, _DEEPSLEEP_RESET, _SOFT_RESET = range(1, 6)
 
@@ -41,8 +42,9 @@ def chip_folder() -> Iterator[Path]:
 class UnixBoard:
     """One board in a folder of its own.
 
-    heap: bytes, or with k or m behind, as MicroPython's -X heapsize takes it; "" for what an
-    ESP32 starts with, 64k, or twice that where 64 bit makes every object twice as large.
+    heap: of the firmware, bytes, or with k or m behind, as MicroPython's -X heapsize takes it; ""
+    for what an ESP32 starts with, 64k, or twice that where 64 bit makes every object twice as
+    large. What stands in for the chip gets room of its own: a chip has it in ROM.
     hosts: what its DNS says, name or "name:port" to (address, port), "*" for any other but a
     time server, None for a name that does not exist. speed: how many times faster than the
     host's its time runs. overlay: a folder of modules that stand in before the stand-ins do, e.g.
@@ -73,7 +75,7 @@ class UnixBoard:
     def __post_init__(self) -> None:
         if micropython.stands_in(self.bits):
             self.bits = 64
-        self.heap = self.heap or ("96k" if self.bits == 32 else "192k")
+        self.heap = self.heap or ("64k" if self.bits == 32 else "128k")
         if not re.fullmatch("[1-9][0-9]{0,8}[km]?", self.heap):
             raise CommandError(f"heap {self.heap!r}: write bytes, e.g. 65536, 64k or 1m")
 
@@ -90,7 +92,9 @@ class UnixBoard:
     def install(self, roots: Mapping[str, bytes], app: Path | None = None) -> None:
         """Put the firmware into the flash, with these roots (name to DER) and this app.py."""
         firmware.build(self.flash, roots, umqtt=True)
-        firmware.compile_folder(_STAND_INS, self.folder / "stand_ins")
+        users = [self.overlay] if self.overlay else []
+        # what stands in for the chip lies in the heap, where a chip has it in ROM: keep it small
+        firmware.compile_shrunk(_STAND_INS, self.folder / "stand_ins", users)
         if self.overlay:
             firmware.compile_folder(self.overlay, self.folder / "overlay")
         networks = [{"ssid": ssid, "password": word} for ssid, word in self.wifi.items()]
@@ -128,7 +132,7 @@ class UnixBoard:
 
     def command(self) -> list[str]:
         """Return the words that power the board on; run them in `flash` with `environment`."""
-        heap = ["-X", f"heapsize={self.heap}"]
+        heap = ["-X", f"heapsize={_bytes(self.heap) + _STAND_INS_HEAP[self.bits]}"]
         return [*micropython.interpreter(self.bits), *heap, "-c", "import power_on"]
 
     def environment(self) -> dict[str, str]:
@@ -189,6 +193,12 @@ def _cause(exit_code: int) -> int:
     if exit_code == -signal.SIGALRM:
         return _WDT_RESET
     return exit_code if exit_code in (_HARD_RESET, _DEEPSLEEP_RESET, _SOFT_RESET) else _PWRON_RESET
+
+
+def _bytes(text: str) -> int:
+    """Return a size as MicroPython reads it: 65536, 64k or 1m."""
+    shift = {"k": 10, "m": 20}.get(text[-1], 0)
+    return int(text.rstrip("km")) << shift
 
 
 async def _lines(console: asyncio.StreamReader) -> AsyncIterator[str]:

@@ -12,7 +12,7 @@ HOUR = 1795000000
 class Storage:
     def __init__(self):
         self.files = {}
-        self.full = False
+        self.full = self.late = False
 
     def segments(self):
         return [(name, len(blob)) for name, blob in self.files.items() if name > 0]
@@ -24,6 +24,8 @@ class Storage:
         if self.full:
             raise Failure("journal-failed", "flash", 28)
         self.files[name] = b"".join(parts)
+        if self.late:
+            raise Failure("journal-failed", "flash", 5)
         return len(self.files[name])
 
     def remove(self, name):
@@ -149,6 +151,23 @@ for size in (5, 500, 5000):
     storage.full = False
     journal.append(HOUR, b"", b"z" * size)
 print(journal.count, drain(journal)[2])
+
+print("-- a write that is there, although it failed")
+storage.late = True
+try:
+    journal.append(HOUR, b"", b"given up")
+except Failure as failure:
+    print(failure, journal.count)
+storage.late = False
+journal.append(HOUR, b"", b"long" * 400)
+print(journal.count, journal.peek()[2] == b"long" * 400, start(storage).count)
+drain(journal)
+
+print("-- one at a time wears the cells alone")
+for number in range(200):
+    journal.append(HOUR, b"", b"%d" % number)
+    print(end="" if drain(journal)[2] == 1 else "more than one ")
+print(storage.segments())
 
 print("-- damage")
 storage = Storage()

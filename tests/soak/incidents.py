@@ -233,6 +233,20 @@ def _give_power(bench: Bench, figures: Figures) -> None:
     bench.power(True)
 
 
+def _no_radio(bench: Bench, figures: Figures) -> None:
+    bench.radio(False)
+
+
+# the rule stays until it strikes: that is when what was kept meanwhile is on its way
+def _radio(bench: Bench, figures: Figures) -> None:
+    bench.radio(True)
+
+
+def _radio_and_cut(bench: Bench, figures: Figures) -> None:
+    bench.radio(True)
+    bench.cut_in(int(figures["turns"]))
+
+
 def _dark_and_silent(bench: Bench, figures: Figures) -> None:
     bench.time_servers(False)
     bench.power(False)
@@ -303,7 +317,21 @@ KINDS: dict[str, Kind] = {
     ),
     "no radio": Kind(
         "there is no radio", 6, SOON, (10, 90 * MINUTE),
-        lambda bench, figures: bench.radio(False), lambda bench, figures: bench.radio(True),
+        _no_radio, _radio,
+    ),
+    "no radio, and a bad return": Kind(
+        "there is no radio, and when it is back, packet {n} gets {fault}",
+        5, 2 * SOON, (15 * MINUTE, HOUR),
+        lambda bench, figures: (_no_radio(bench, figures), _rules(
+            "when it sends its {n}th packet gets {fault}, once")(bench, figures)), _radio,
+        lambda chance: {"n": chance.randrange(4, 15), "fault": chance.choice(
+            ("a dropped socket", "a closed connection", "a half-open connection"))},
+    ),
+    "no radio, and a cut": Kind(
+        "there is no radio, and when it is back, its power fails as it waits for the {turns}th"
+        " time",
+        4, 2 * SOON, (15 * MINUTE, HOUR), _no_radio, _radio_and_cut,
+        lambda chance: {"turns": chance.randrange(1, 40)}, True,
     ),
     "no uplink": Kind(
         "there is no uplink", 5, SOON, (10, 90 * MINUTE),

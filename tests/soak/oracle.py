@@ -6,8 +6,8 @@ Owns what must hold:
 - whatever happened, telemetry flows again as soon after its end as the firmware promises;
 - DPS is asked only by a board that has no hub, whose hub refused it, or that could not reach it
   for a quarter of an hour, and not too often;
-- the board never stops but by a power cut, never meets an error it does not know, and its clock
-  is right again soon;
+- the board never stops but by a power cut, never meets an error it does not know, never keeps a
+  token until it expires, and its clock is right again soon;
 - heap and wear do not grow.
 """
 
@@ -31,6 +31,7 @@ _SILENCE = 2 * _INTERVAL + MINUTE  # without telemetry, after which it is missin
 _PATIENCE = 15 * MINUTE  # without a hub, after which DPS may be asked
 _IN_AN_HOUR = 16  # connections to DPS: two keys, and a pause that doubles from half a minute on
 _LATER = 4  # an hour, on an average
+_EXPIRED = "its token expired"
 _EXACT = 5  # seconds by which a time may be wrong
 _WRONG = 90  # seconds that a board must notice by itself
 _SET_AGAIN = 30 * MINUTE
@@ -151,6 +152,8 @@ class Oracle:
             self.messages[rest] = Message(self.now, self.wrong_by)
         elif word == "acknowledged":
             self.messages[rest].safe = self.now
+        elif text.endswith(" hub: connected"):
+            self._arrived()
         elif word == "message":
             self._echoed.append(rest)
         elif word == "heap":
@@ -177,15 +180,24 @@ class Oracle:
             self._at_dps()
         elif isinstance(event, Connected):
             self.counts["connections"] += 1
-            self._hub, self._refused = float("inf"), False
-            self._asked.clear()
         elif isinstance(event, Disconnected) and event.service != SERVICE:
-            self._hub = self.now / 1000
+            self._left(event.why)
         elif isinstance(event, Refused):
             self.counts["refusals by " + ("DPS" if event.service == SERVICE else "hubs")] += 1
             self._refused |= event.service != SERVICE
         elif isinstance(event, Struck):
             self._struck(event)
+
+    # what the board knows counts: a CONNACK may be lost
+    def _arrived(self) -> None:
+        self._hub, self._refused = float("inf"), False
+        self._asked.clear()
+
+    def _left(self, why: str) -> None:
+        if self._hub == float("inf"):
+            self._hub = self.now / 1000
+        if why == _EXPIRED and self.now / 1000 > self._excused:
+            self.find("its token expired, and it had no new one")
 
     def _struck(self, event: Struck) -> None:
         self.counts["faults"] += 1
@@ -217,6 +229,7 @@ class Oracle:
     def _telemetry(self, event: Telemetry) -> None:
         self.counts["telemetry"] += 1
         self._heard = self.now / 1000
+        self._arrived()
         if self._silent:
             self._silent = False
         name = json.loads(event.body)["name"]

@@ -36,7 +36,7 @@ from host_tools.keys import derive_device_key
 from host_tools.virtual_board.unix_board import UnixBoard
 from keystead.record import FactoryRecord
 from tests.soak.board import OVERLAY, POWER_ON, Board
-from tests.soak.incidents import DAY, HOUR, Incident
+from tests.soak.incidents import DAY, MINUTE, Incident
 from tests.soak.oracle import Oracle
 from tests.soak.timeline import Loop, Timeline
 from tests.soak.world import World
@@ -51,9 +51,10 @@ _SWEEP = 5.0  # seconds between two looks of the cloud at its deadlines
 _PAUSE = 10  # seconds without power where it fails by itself
 _RESET = 0.3  # seconds
 WRAP = 1 << 30  # ticks_ms
+_COMING = 5  # incidents, in one of which they may wrap
 # what a virtual board has, and 4 KB for the modules in on_board
 HEAPS = {32: "128k", 64: "256k"}
-_JOURNAL: dict[str, object] = {}
+_JOURNAL = {"bytes": 65536, "days": 7}
 
 
 class Soak:
@@ -169,7 +170,7 @@ class Soak:
         unix.install({"bench": self.cloud.ca_der}, self._app)
         settings = unix.flash / "config.json"
         document = json.loads(settings.read_text())
-        settings.write_text(json.dumps({**document, **_JOURNAL}))
+        settings.write_text(json.dumps({**document, "journal": _JOURNAL}))
         primary, secondary = (derive_device_key(key, self.device_id) for key in self.keys[:2])
         record = FactoryRecord(_MAC, ID_SCOPE, self.device_id, primary, secondary)
         unix.write_nvs("record", record.pack())
@@ -353,12 +354,16 @@ class Soak:
             self.world.air.forget_board()
             board.end(POWER_ON)
 
-    # half of them wrap within hours; on a chip it takes 12 days
+    # in half of all runs they wrap in the midst of something; on a chip that takes 12 days
     def _drawn_ticks(self) -> int:
         if self._first_ticks is not None:
             return self._first_ticks
-        soon = self._chance.random() < 0.5
-        return WRAP - self._chance.randrange(1, 6 * HOUR * 1000) if soon else 0
+        now = self.timeline.now
+        coming = [one for one in self._script if 1000 * one.at > now][:_COMING]
+        if not coming or self._chance.random() < 0.5:
+            return 0
+        one = self._chance.choice(coming)
+        return max(0, WRAP + now - self._chance.randint(1000 * one.at, 1000 * (one.over + MINUTE)))
 
     def cut_after(self, written: int) -> None:
         """Take its power in the middle of a write to flash, so many bytes from now; -1: do not."""

@@ -8,7 +8,7 @@ soak is the same each time it is run.
 from collections.abc import Callable
 
 from tests.soak.air import Air
-from tests.soak.board import FOREVER, WATCHDOG, Board
+from tests.soak.board import FOREVER, POWER_ON, WATCHDOG, Board, Question
 from tests.soak.timeline import Timeline
 
 
@@ -20,7 +20,7 @@ class World:
     """A timeline, a board on it and the air around it."""
 
     def __init__(self, timeline: Timeline, stopped: Callable[[str], object]) -> None:
-        """stopped: told why the board has stopped, unless its power was taken by cut()."""
+        """stopped: told why the board has stopped, "" if its power failed in a write."""
         self.timeline = timeline
         self.air = Air(self.stir)
         self.board: Board | None = None
@@ -36,29 +36,25 @@ class World:
     def idle(self, due: int | None) -> None:
         """Let the board go on, or time go by, up to due at most."""
         board = self.board
-        if board is None or not board.is_on:
+        if board is None or board.question is None:  # it is off
             if due is None:
                 raise Stuck
             self.timeline.now = due
-        elif self._stirred and board.question and board.question.listens:
+        elif self._stirred and board.question.listens:
             self._answer(board, due)
         else:
-            self._pass(board, due)
+            self._pass(board, board.question, due)
 
-    def _pass(self, board: Board, due: int | None) -> None:
-        assert board.question
-        wait, bite = board.question.wait, board.question.bite
-        times = [FOREVER if due is None else due]
-        if wait != FOREVER:
-            times.append(board.since + wait)
-        if bite >= 0:
-            times.append(board.since + bite)
-        if times == [FOREVER]:
+    def _pass(self, board: Board, question: Question, due: int | None) -> None:
+        wakes = board.since + question.wait if question.wait != FOREVER else None
+        bites = board.since + question.bite if question.bite >= 0 else None
+        times = [time for time in (due, wakes, bites) if time is not None]
+        if not times:
             raise Stuck
         now = self.timeline.now = min(times)
         if now == due:  # the loop first; what it does the board sees when it wakes
             return
-        if wait != FOREVER and now == board.since + wait:
+        if now == wakes:
             self._answer(board, due)
         else:
             self.air.forget_board()
@@ -80,7 +76,7 @@ class World:
             self._stopped(f"it ended with exit code {board.ended()}")
         elif board.question.wait < 0:
             self.air.forget_board()
-            board.end(1)
+            board.end(POWER_ON)
             self._stopped("")
         else:
             self.on_turn()

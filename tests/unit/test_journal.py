@@ -5,6 +5,7 @@ the journal asks no more of them than this: bytes arrive in order.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -139,6 +140,13 @@ class Board(RuleBasedStateMachine):
         except PowerCut:
             self.back_on()
         self.files.power = None
+
+    @rule(power=st.integers(0, 40))
+    def cut_in_starting(self, power: int) -> None:
+        self.files.power = power
+        with suppress(PowerCut):
+            start(self.files)
+        self.back_on()
 
     def back_on(self) -> None:
         """Start again: all that was promised is there, and little that was sent already."""

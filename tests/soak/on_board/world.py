@@ -59,7 +59,7 @@ def begin(chip):
 
 def _pass(wait, listens):
     """Let up to wait milliseconds go by; return what is left of them."""
-    global _seconds, _air, _cut, _steps, _looks, _arrivals, _free, _slept
+    global _seconds, _air, _cut, _steps, _arrivals, _free, _slept
     clock = _chip.seconds()
     struct.pack_into(
         "<iiiiIIB", _question, 0, wait, _slept, _bite, clock, _writes, _written, listens
@@ -68,7 +68,7 @@ def _pass(wait, listens):
     if not _line.readinto(_answer):
         raise SystemExit  # there is no world any more
     passed, step, cut, flags, _free = struct.unpack_from("<IiiBI", _answer)
-    _looks = _slept = 0
+    _slept = 0
     _seconds += step
     _steps += step
     _go_by(passed)
@@ -81,7 +81,8 @@ def _pass(wait, listens):
 
 
 def _go_by(milliseconds):
-    global _ticks, _seconds, _milliseconds, _bite
+    global _ticks, _seconds, _milliseconds, _bite, _looks
+    _looks = 0
     _ticks = _ticks + milliseconds & 0x3FFFFFFF
     _milliseconds += milliseconds
     _seconds += _milliseconds // 1000
@@ -182,7 +183,7 @@ class poll:
             wait = _pass(wait, True)
             found = self._look()
         _looks += 1
-        if _looks > _PATIENCE:
+        if _looks > _PATIENCE:  # it looks and looks, and waits for time to go by
             _pass(1, True)
         return found
 

@@ -1,0 +1,54 @@
+"""Assignment: which hub is the device's, from flash or from DPS.
+
+Owns the choice between the two, and what is kept. Loaded for a connection, unloaded after it.
+"""
+
+import time
+
+from keystead import hub
+from rim import clock
+from rim.log import log
+from rim.memory import once
+
+
+def assign(device, who: tuple, context) -> None:
+    """Give the device hub and device ID: the cached ones, or what DPS says. Raises Failure.
+
+    who: registration ID, ID scope, DPS endpoint, CRC of the factory record.
+    """
+    cached = once("keystead.assignment.unpack", once("rim.flash.load", "hub"), who[3])
+    device.fresh = not cached or bool(device.life["dps"])
+    if device.fresh:
+        if not cached and not device.spread_out:
+            device.spread_out = True
+            _spread(once("keystead.course.spread", who[0], device.settings.spread), device.feed)
+        cached = _provision(device, who, context)
+    else:
+        device.saved += 1
+    device.hub, device.device_id = cached[:2]
+    log("assigned hub: %s, device ID: %s" % cached[:2])
+
+
+def _spread(wait: float, feed) -> None:
+    if wait >= 1:
+        log("first boot: %d s, so that not all come at once" % wait)
+    for _ in range(int(wait)):
+        feed()
+        time.sleep(1)
+
+
+def _provision(device, who: tuple, context) -> tuple:
+    """Return (hub, device ID) as DPS says, and keep them."""
+    resource = "%s/registrations/%s" % (who[1], who[0])
+    token = once("rim.credentials.token", resource, "registration")
+    payload = dict(device.settings.payload or {}, modelId=hub.MODEL_ID)
+    assigned = once("rim.provision.provision", who, token, context, payload, device.feed)
+    device.life["dps"] = 0
+    device.life["down"] = -1  # the hub gets its time, before DPS is asked once more
+    device.subscribed = False
+    device.payload = assigned.payload
+    device.provisionings += 1
+    name = assigned.hub, assigned.device_id
+    kept = once("keystead.assignment.pack", *name, clock.unix_time(), who[3])
+    once("rim.flash.save", "hub", kept)
+    return name
