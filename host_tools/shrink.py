@@ -299,7 +299,8 @@ class Shrinking:
         if node.name in spread or (isinstance(outer, ast.ClassDef) and outer.name in spread):
             return True
         is_public = not node.name.startswith("_") or node.name.startswith("__")
-        return is_public and self._source.name in self._world.interface and not isinstance(outer, Function)
+        is_inner = isinstance(outer, Function)
+        return is_public and not is_inner and self._source.name in self._world.interface
 
     def _is_positional(self, scope: Scope, node: Function, word: ast.arg) -> bool:
         named = self._world.keywords | self._source.fixed | scope.rigid | {"self"}

@@ -1,7 +1,7 @@
 # Registration IDs, property bags, back-off and failures: text in, text out.
 from keystead import hub
 from keystead.backoff import backoff
-from keystead.catalogue import CATALOGUE, entry
+from keystead.catalogue import entry
 from keystead.failure import Failure
 from keystead.registration_id import check, format_mac, parse_mac, render
 
@@ -45,5 +45,5 @@ for attempt_number in range(1, 12):
     print("%.3f" % backoff(attempt_number, 0.5), "%.3f" % backoff(attempt_number, 0), end=" ")
 print()
 print("%.2f" % backoff(1000, 0.99), "%.2f" % backoff(1, 0.5, 60, 7200))
-print(len(CATALOGUE), entry("dps-unknown")[0])
+print(entry("dps-unknown")[0])
 print(Failure("dps-failed", "a\x1b[31m\r\n" + "b" * 200, 400207))

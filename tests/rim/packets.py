@@ -5,7 +5,7 @@ import sys
 from keystead.catalogue import entry
 from keystead.failure import Failure
 from rim.mqtt import Client
-from rim.opening import subscribe
+from rim.opening import _subscribe as subscribe
 
 
 class Stream:

@@ -33,8 +33,9 @@ _IN_AN_HOUR = 16  # connections to DPS: two keys, and a pause that doubles from 
 _LATER = 4  # an hour, on an average
 _EXPIRED = "its token expired"
 _EXACT = 5  # seconds by which a time may be wrong
-_WRONG = 90  # seconds that a board must notice by itself
-_SET_AGAIN = 30 * MINUTE
+# seconds by which a clock may be wrong, and for how long: what a hub would refuse is noticed at
+# once, where a time can be had; the rest once a day
+_CLOCK = ((310, 30 * MINUTE), (15, 30 * HOUR))
 _GROWTH = 512  # bytes of heap, between the first day with power and the last
 _WEAR = 2000  # writes to flash a day
 _LONGEST = 40  # findings that are told
@@ -84,7 +85,8 @@ class Oracle:
         self._echoed: list[str] = []
         self._asked: list[float] = []  # when DPS was, since there was power and no hub
         self._throttled = (0.0, 0.0)  # DPS said 429 then, and when to come again
-        self._wrong_since: float | None = None
+        self._heard_of = (0.0, 0.0)  # the same, as the board knows it
+        self._wrong_since: list[float | None] = [None for _ in _CLOCK]
         self._silent = False
 
     def find(self, what: str) -> None:
@@ -160,6 +162,8 @@ class Oracle:
             self.heaps.append(Heap(self.now, int(rest.split()[0]), self.counts["boots"]))
         elif "FAILURE" in text:
             self._failed(text)
+        if "dps-throttled" in text:
+            self._heard_of = self._throttled
         elif text.startswith("Traceback"):
             self.find("a traceback is on the console")
 
@@ -210,7 +214,7 @@ class Oracle:
                 self._throttled = self.now / 1000, float(match[1])
 
     def _not_too_early(self) -> None:
-        since, wait = self._throttled
+        since, wait = self._heard_of
         if self.now / 1000 < since + wait - 1:
             self.find(f"DPS is asked {self.now / 1000 - since:.0f} s after it said {wait:.0f} s")
 
@@ -264,13 +268,17 @@ class Oracle:
         if silence > _SILENCE and not self._silent:
             self._silent = True
             self.find(f"no telemetry for {(now - self._heard) / 60:.0f} min, and no reason for it")
-        if abs(self.wrong_by) <= _WRONG or not clock_can_be_set:
-            self._wrong_since = None
-        elif self._wrong_since is None:
-            self._wrong_since = now
-        elif now - max(self._wrong_since, self._blind) > _SET_AGAIN:
-            self.find(f"its clock is wrong by {self.wrong_by} s, and nobody sets it")
-            self._wrong_since = now + DAY
+        if not clock_can_be_set:
+            self._blind = max(self._blind, now)
+        for number, (seconds, patience) in enumerate(_CLOCK):
+            since = self._wrong_since[number]
+            if abs(self.wrong_by) <= seconds:
+                self._wrong_since[number] = None
+            elif since is None:
+                self._wrong_since[number] = now
+            elif now - since > patience and now - self._blind > min(patience, HOUR):
+                self.find(f"its clock is wrong by {self.wrong_by} s, and nobody sets it")
+                self._wrong_since[number] = now + DAY
 
     def wrote(self, count: int) -> None:
         """Note writes to flash."""

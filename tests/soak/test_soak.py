@@ -228,6 +228,7 @@ def test_a_visit_to_dps_before_the_time_that_it_named(oracle: Oracle) -> None:
     for _ in range(2):
         oracle.now += 20_000
         oracle.event(Struck(0, "dps", Soak.device_id, "register", "429, retry after 30 s", 1))
+        oracle.line("[   1.00] provisioning status: dps-throttled, asking again in 31 s")
     found(oracle, "DPS is asked 20 s after it said 30 s")
 
 
@@ -245,13 +246,14 @@ def test_a_visit_to_dps_of_a_device_that_never_heard_its_hubs_answer(oracle: Ora
     assert oracle.findings == []
 
 
-def test_a_clock_that_nobody_sets(oracle: Oracle) -> None:
-    oracle.wrong_by = 300
+@pytest.mark.parametrize(("seconds", "hours"), [(400, 0.6), (90, 31)])
+def test_a_clock_that_nobody_sets(oracle: Oracle, seconds: int, hours: float) -> None:
+    oracle.wrong_by = seconds
     oracle.look(True)
-    oracle.now += 31 * MINUTE * 1000
-    arrives(oracle, "1-2", late=300)
+    oracle.now += int(hours * HOUR * 1000)
+    arrives(oracle, "1-2", late=seconds)
     oracle.look(True)
-    found(oracle, "its clock is wrong by 300 s")
+    found(oracle, f"its clock is wrong by {seconds} s")
 
 
 def test_a_heap_that_grows(oracle: Oracle) -> None:
