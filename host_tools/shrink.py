@@ -32,7 +32,11 @@ from host_tools.scopes import Function, Scope, Source, parameters, strings, word
 # private names of classes that the firmware derives from, in all versions it works with
 FOREIGN = {"umqtt.simple": frozenset({"_send_str", "_recv_len"})}
 # what an application calls: there, the names of parameters are part of it
-INTERFACE = frozenset({"rim.device", "rim.log", "keystead.hub", "keystead.failure"})
+INTERFACE = frozenset(
+    {"rim.log", "keystead.hub", "keystead.failure"}
+    | {f"rim.device.{name}" for name in ("send", "wait", "step", "report")}
+    | {f"rim.device.on_{name}" for name in ("message", "method", "desired")}
+)
 # names in the ROM of every MicroPython, for parameters where the module has too few
 SPARE = ("value", "key", "index", "start", "stop", "step", "end", "sep", "args", "items", "count")
 
@@ -47,8 +51,8 @@ def shrink(
 ) -> dict[str, str]:
     """Return sources, full module name to text, with short names. Raises CommandError.
 
-    outside: texts of programs that use these modules; interface: those of which programs that
-    nobody knows yet may name the parameters, too.
+    outside: texts of programs that use these modules; interface: modules, or functions in them,
+    of which programs that nobody knows yet may name the parameters.
     """
     world = World(sources, outside, interface)
     return {source.name: Shrinking(source, world).text() for source in world.sources}
@@ -299,8 +303,10 @@ class Shrinking:
         if node.name in spread or (isinstance(outer, ast.ClassDef) and outer.name in spread):
             return True
         is_public = not node.name.startswith("_") or node.name.startswith("__")
-        is_inner = isinstance(outer, Function)
-        return is_public and not is_inner and self._source.name in self._world.interface
+        if not is_public or isinstance(outer, Function):
+            return False
+        name = self._source.name
+        return name in self._world.interface or f"{name}.{node.name}" in self._world.interface
 
     def _is_positional(self, scope: Scope, node: Function, word: ast.arg) -> bool:
         named = self._world.keywords | self._source.fixed | scope.rigid | {"self"}

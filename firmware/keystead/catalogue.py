@@ -17,6 +17,8 @@ CATALOGUE = (
      "Free memory in app.py, or use a board with more; the board tries again."),
     (13, "watchdog", "The board stopped making progress and was reset by its watchdog",
      "Look for a loop in app.py that never waits; then look at the network."),
+    (14, "sockets-exhausted", "All sockets of the chip are in use",
+     "Have app.py close the sockets it opens; the board resets to get them back."),
     (21, "record-absent", "There is no factory record in flash",
      "Install one: docs/boards.md, 'Install the factory record'."),
     (22, "record-truncated", "The factory record ends too early",

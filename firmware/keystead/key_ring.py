@@ -72,6 +72,12 @@ class KeyRing:
             if self._keys[self._at] and (self._at > 3 or not self.trying):
                 return self._at != (4 if self.trying else self._works)
 
+    def unheard(self) -> None:
+        """Take note that the new pair's key was shown, and nobody said a word: its turn lasts."""
+        self.trying -= 1
+        if not self.trying:
+            self.abandon()
+
     def works(self) -> bool:
         """Take note that the hub took the key. True: another one than before, keep pack()."""
         if self.trying or self._at == self._works:
@@ -80,15 +86,17 @@ class KeyRing:
         return True
 
     def propose(self, primary: bytes, secondary: bytes = b"") -> bool:
-        """Put a new pair on trial; False if it is in place already. Raises Failure key-rejected.
+        """Put a new pair on trial; False if it is in place already, and none is on trial then.
 
-        primary, secondary: 16 to 64 bytes, the secondary may be b"".
+        primary, secondary: 16 to 64 bytes, the secondary may be b"". Raises Failure key-rejected.
         """
         if len(primary) not in KEY_SIZES or len(secondary or primary) not in KEY_SIZES:
             raise Failure("key-rejected", "a key is not of 16 to 64 bytes")
         pair = [primary, secondary]
         in_place = self._works & 2
         if pair == self._keys[in_place : in_place + 2]:
+            if self.trying:
+                self.abandon()
             return False
         self._keys[4:] = pair
         self._at = 4

@@ -15,8 +15,8 @@ from rim.log import ERROR, log
 from rim.memory import chance
 from rim.words import entry
 
-_STARVED = 3  # times out of memory in a row: then only a reset gives it back
-_OUT_OF_MEMORY = 12
+_STARVED = 3  # times out of something in a row: then only a reset gives it back
+_SCARCE = 12, 14  # memory, sockets
 
 
 def tell(failure: Failure) -> dict:
@@ -58,7 +58,7 @@ def after(device, failure: Failure, held: int) -> tuple[int, int]:
         failure = Failure("hub-flapping", str(failure))
     told = device.told["lastFailure"] = tell(failure)
     wait = failed(life, failure, log.uptime(), chance())
-    device.starved = device.starved + 1 if told["number"] == _OUT_OF_MEMORY else 0
+    device.starved = device.starved + 1 if told["number"] in _SCARCE else 0
     if device.starved >= _STARVED:
         machine.reset()
     log("  next attempt:  in %d s" % wait)

@@ -11,6 +11,7 @@ from keystead.record import unpack
 from rim import clock, flash
 
 _LIFE = 3600  # seconds a SAS token is valid
+_UNHEARD = "connection-lost", "no-answer", "mqtt-garbled"  # instead of a refusal
 
 
 def _record():
@@ -50,29 +51,34 @@ def accepted() -> bool:
 def refused(device, failure) -> None:
     """Take a failure: another key's turn may have come, or DPS's if the hub may not be ours.
 
-    A new pair that was not let in four times is given up, whatever kept it out.
+    A new pair that was refused four times is given up, and so if a server just hangs up on it.
     """
     reason = failure.reason
     ring = _ring()
-    if not ring.trying:
-        if reason not in ("hub-refused", "dps-unauthorized", "dps-refused"):
-            return
-        if reason == "hub-refused" and not device.fresh:
+    tried = ring.trying
+    if reason in ("hub-refused", "dps-unauthorized", "dps-refused"):
+        if reason == "hub-refused" and not device.fresh and not tried:
             device.life["quick"] = 1
             return
-    elif reason[:3] not in ("hub", "dps", "mqt", "con", "no-"):  # it was not asked
+        device.life["quick"] = int(ring.refused())
+    elif tried and reason in _UNHEARD and "TCP" not in failure.detail:
+        ring.unheard()
+    else:
         return
-    tried = ring.trying
-    device.life["quick"] = int(ring.refused())
     _keep(ring)
     if tried and not ring.trying:
         device.told["keys"] = "refused"
 
 
-def propose(primary: bytes, secondary: bytes) -> None:
-    """Put a new pair beside the old one, to be tried. Raises Failure key-rejected."""
+def propose(primary: bytes, secondary: bytes) -> bool:
+    """Put a new pair beside the old one, to be tried; False if it is the one in place.
+
+    Raises Failure key-rejected.
+    """
     from keystead.failure import Failure
 
     ring = _ring()
-    if ring.propose(primary, secondary) and not _keep(ring):
+    new = ring.propose(primary, secondary)
+    if not _keep(ring):
         raise Failure("key-rejected", "the flash does not keep it")
+    return new

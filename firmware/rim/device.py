@@ -26,6 +26,17 @@ _HEARD = "rim.inbox", "keystead.incoming"  # as well, for an application that is
 class Device:
     """A device and its hub. hub and device_id are the names DPS assigned, "" before it did."""
 
+    # what rim.away gives its first value
+    life: dict
+    told: dict
+    due: int | None
+    time: int
+    since: int
+    lasts: int
+    sent: int
+    settled: bool
+    unread: bool
+
     def __init__(self, feed, settings):
         """feed(): tell the watchdog that there is progress; settings: of rim.settings."""
         self.feed = feed
@@ -34,7 +45,8 @@ class Device:
         self.handlers: dict = {}  # what app.py wants to hear of: rim.inbox knows the names
         self.renew = False  # set it to have a new connection at the next turn
         self.reprovision = False  # set it to have DPS asked on the way
-        self.client = self.journal = None
+        self.client: mqtt.Client = None  # type: ignore[assignment]  # while there is no connection
+        self.journal = None  # rim.keeping's, if config.json has one
         self.incoming: list = []
         self.kept: tuple = ()  # modules that were there when app.py was loaded
         self._busy = False
@@ -198,10 +210,13 @@ class Device:
 
     def _replay(self) -> None:
         """Send the oldest message of the journal."""
+        journal = self.journal
+        if journal is None:
+            return
         try:
-            oldest = self.journal.peek(clock.shown() if clock.is_set() else 0)
+            oldest = journal.peek(clock.shown() if clock.is_set() else 0)
             if oldest and self._sent(oldest[1], oldest[2]):
-                self.journal.done(oldest[3])
+                journal.done(oldest[3])
         except Failure as failure:
             once("rim.aftermath.complain", self, failure)
             self.journal = None  # until the next boot
@@ -244,13 +259,14 @@ class Device:
 
     # ---- for the cloud's side
 
-    def rotate(self, primary: bytes, secondary: bytes) -> None:
+    def rotate(self, primary: bytes, secondary: bytes) -> bool:
         """Try a new pair of device keys; the old one stays until the hub took the new.
 
-        Raises Failure key-rejected, and then nothing has changed.
+        False: it is the old one. Raises Failure key-rejected, and then nothing has changed.
         """
-        once("rim.credentials.propose", primary, secondary)
-        self.renew = True
+        new = once("rim.credentials.propose", primary, secondary)
+        self.renew = self.renew or new
+        return new
 
     def facts(self) -> dict:
         """Return what Keystead itself has to tell: JSON, without a secret."""

@@ -46,7 +46,7 @@ def _dial(addresses: list, deadline: Deadline):
         try:
             raw = socket.socket(address[0], socket.SOCK_STREAM)
         except OSError as error:
-            raise Failure("unreachable", "no socket is left", error.args[0])
+            raise Failure("sockets-exhausted", "none is left", error.args[0])
         try:
             _connect(raw, address[-1], deadline)
             return raw

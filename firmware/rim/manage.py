@@ -30,10 +30,11 @@ def _rotate_keys(device, argument) -> tuple:
     try:
         primary = _key(argument.get("primaryKey"))
         secondary = argument.get("secondaryKey")
-        device.rotate(primary, _key(secondary) if secondary else b"")
+        new = device.rotate(primary, _key(secondary) if secondary else b"")
     except Failure as failure:
         return 400, {"error": str(failure)}
-    return 202, {"status": "trying", "fingerprint": fingerprint(primary)}
+    told = {"status": "trying" if new else "active", "fingerprint": fingerprint(primary)}
+    return 202 if new else 200, told
 
 
 def _key(text) -> bytes:

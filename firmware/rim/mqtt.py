@@ -31,7 +31,7 @@ class Client(simple.MQTTClient):
         self.feed = feed
         self._one = bytearray(2)
         self._acked = 0
-        self._pinged = time.ticks_ms()
+        self._pinged = self._heard = time.ticks_ms()
         self.on_message = on_message
 
     def garbled(self, what):
@@ -87,6 +87,7 @@ class Client(simple.MQTTClient):
         elif kind & 0xF4 == 0x30:  # PUBLISH at QoS 0 or 1
             self._message(size, kind & 2)
         elif kind == 0xD0 and not size:
+            self._heard = time.ticks_ms()
             self.feed()
         else:
             raise self.garbled("packet %02x of %d bytes" % (kind, size))
@@ -122,6 +123,7 @@ class Client(simple.MQTTClient):
         payload = bytes(self.stream.read(size)) if fits else None
         while not fits and size:
             size -= len(self.stream.read(min(size, 256)))
+        self.stream.left()  # with one message after the other it never waits, and never looks
         self.on_message(bytes(topic), payload, packet_id)
 
     # PUBACK: 0x40 2 {packet ID}
@@ -153,7 +155,8 @@ class Client(simple.MQTTClient):
     def _keep_alive(self):
         now = time.ticks_ms()
         half = self.keepalive * 500
-        if time.ticks_diff(now, self.stream.last_read) > 3 * half:
+        # messages that go on coming do not say that ours arrive
+        if time.ticks_diff(now, self._heard) > 3 * half:
             raise Failure("connection-lost", "no PINGRESP")
         if time.ticks_diff(now, self._pinged) > half:
             self._pinged = now

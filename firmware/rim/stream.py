@@ -51,7 +51,6 @@ class Stream(Deadline):
         self._tls_poller.register(encrypted, select.POLLIN)
         self._filled = 0
         self.is_open = True
-        self.last_read = time.ticks_ms()
 
     def left(self) -> int:
         """Return the milliseconds left; a stream whose time is up is out of step, and done."""
@@ -167,7 +166,6 @@ class Stream(Deadline):
                 got += count
                 if got < size:
                     buffer = memoryview(buffer)[count:]
-        self.last_read = time.ticks_ms()
 
     def _wait_readable(self) -> None:
         # TLS has nothing decrypted left when it says None: then the socket may be asked, and

@@ -62,6 +62,7 @@ class UnixBoard:
     wifi: Mapping[str, str] = field(default_factory=lambda: {"bench": "no secret"})
     hidden: Sequence[str] = ()  # those of wifi that do not say their name
     cable: bool = False  # whether the Ethernet socket has one
+    dns: int | None = 1  # 0: no DNS server answers, -1: none knows a name, None: lwIP hangs
     hosts: Mapping[str, tuple[str, int] | None] = field(default_factory=dict)
     speed: int = 1
     config: Mapping[str, object] = field(default_factory=dict)  # more for config.json
@@ -117,10 +118,13 @@ class UnixBoard:
         (self.folder / "clock").write_text(f"{unix_time} {int(time.time())}")
 
     def surround(self, **air: object) -> None:
-        """Change what surrounds the board, also while it runs: wifi, hidden, cable."""
+        """Change what surrounds the board, also while it runs: wifi, hidden, cable, dns."""
         for name, value in air.items():
             setattr(self, name, value)
-        now = {"wifi": dict(self.wifi), "hidden": list(self.hidden), "cable": self.cable}
+        now = {
+            "wifi": dict(self.wifi), "hidden": list(self.hidden), "cable": self.cable,
+            "dns": self.dns,
+        }  # fmt: skip
         (self.folder / "air.new").write_text(json.dumps(now))
         os.replace(self.folder / "air.new", self.folder / "air.json")
 

@@ -65,6 +65,7 @@ class Life(Soak):
         board = super()._board(hosts)
         settings = board.unix.flash / "config.json"
         document = json.loads(settings.read_text())
+        document.pop("journal", None)
         settings.write_text(json.dumps({**document, **self._settings}))
         return board
 

@@ -1,8 +1,8 @@
 """What lwIP does seldom: look up a name, run out of sockets, fail. socket.py loads it to ask.
 
 The bench's DNS stands before the network's: names of the chip file lead to the bench. The member
-"dns" of the file chip.AIR, see network.py, is 0 where no DNS server answers, and null where lwIP
-forgets that it was asked, which boards in the field do now and then.
+"dns" of the file chip.AIR, see network.py, is -1 where there is no name it knows, 0 where no DNS
+server answers, and null where lwIP never comes back, as boards in the field say of it.
 """
 
 import os
@@ -56,7 +56,7 @@ def _ask():
         world.sleep_ms(60_000)
     if not dns:
         world.sleep_ms(_SILENCE)
-    if not (dns and world.reaches()):
+    if dns < 1 or not world.reaches():
         raise OSError(_NO_NAME)
 
 

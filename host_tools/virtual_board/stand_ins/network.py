@@ -27,7 +27,10 @@ def __getattr__(name):
 
 
 def air():
-    """Return what is around: {"wifi": {ssid: password}, "hidden": [ssid], "cable": 1}."""
+    """Return what is around: {"wifi": {ssid: password}, "hidden": [ssid], "cable": 1, "dns": 1}.
+
+    Of dns lwip.py knows more.
+    """
     with open(chip.AIR) as file:
         return json.load(file)
 

@@ -1,0 +1,305 @@
+"""Nothing waits for ever: whatever goes silent is named within its limit, and come back to.
+
+The bounds are seconds of the chip, as its log has them, in simulated time: see simulated.py.
+"""
+
+import asyncio
+import re
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from functools import partial
+
+import pytest
+import trustme
+
+from host_tools.virtual_board.unix_board import chip_folder
+from tests.emulator.conftest import MakeBoard, said, watch
+from tests.emulator.scripted import NAMES, packet, publish, published, serve, tls
+from tests.emulator.simulated import IDLE, Life, Over, play
+from tests.emulator.test_board_life import Servers
+from tests.soak.air import Near
+
+Hosts = dict[str, tuple[str, int]]
+
+ANSWER = 30  # seconds for an answer
+DIAL = 20  # seconds for TCP
+SILENCE = 14  # seconds that lwIP asks for a name in vain
+PING = 60  # seconds: half the keep-alive
+LOST = 180  # seconds: 1.5 times the keep-alive
+WATCHDOG = 300  # seconds without progress
+LOCAL = "127.0.0.1"
+SENDS = """
+def run(device):
+    while True:
+        device.send("21")
+        print("sent")
+        device.wait(100)
+"""
+LEAKS = """
+import socket, os
+leaked = []
+def run(device):
+    while "healed" not in os.listdir():
+        try:
+            leaked.append(socket.socket())
+        except OSError as error:
+            print("leaked", len(leaked), error.args[0])
+        device.wait(1)
+    device.send("21")
+    print("sent")
+    device.wait(900)
+"""
+
+
+def stamp(line: str) -> float:
+    """Return the seconds since the start that a line of the log begins with."""
+    return float(line[1 : line.index("]")])
+
+
+def took(life: Life, failure: str) -> float:
+    """Return the seconds between the last line that tells this failure and the line before."""
+    at = max(n for n, line in enumerate(life.lines) if f"FAILURE {failure}" in line)
+    before = [line for line in life.lines[:at] if line[:1] == "["]
+    return stamp(life.lines[at]) - stamp(before[-1])
+
+
+async def fails(life: Life, failure: str, seconds: float) -> None:
+    """Wait for the next such failure, so many seconds after the line before it."""
+    await life.said(f"FAILURE {failure}", life.count(f"FAILURE {failure}") + 1)
+    assert seconds <= took(life, failure) <= seconds + 1.5, life.told()
+
+
+async def sends(life: Life) -> None:
+    """Wait for the next telemetry that the hub took."""
+    await life.said("sent", life.count("sent") + 1)
+
+
+def unbitten(life: Life) -> None:
+    """Fail if the board ever stopped."""
+    assert not life.count("(the board stopped"), life.told()
+
+
+class Detour(Life):
+    """A life in which all names but time servers lead elsewhere."""
+
+    async def _serve(self, stack: AsyncExitStack) -> Hosts:
+        hosts = await super()._serve(stack)
+        _, way = hosts["*"]
+        return {**hosts, "*": (LOCAL, await self.elsewhere(stack, way))}
+
+    async def elsewhere(self, stack: AsyncExitStack, way: int) -> int:
+        """Return the port; way is the one to the cloud."""
+        raise NotImplementedError
+
+
+def perform(
+    kind: Callable[..., Life], script: Callable[..., Awaitable[None]], app: str = IDLE, **soak: int
+) -> None:
+    """Play a script in a life of this kind."""
+    with chip_folder() as folder:
+        with pytest.raises(Over):
+            kind(folder, app, script, {}, **soak).run()
+
+
+# ---- silence at every stage
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_whatever_is_not_answered_is_given_up_in_time_and_come_back_to(bits: int) -> None:
+    stages = [
+        ("shakes hands gets a hand-shake that hangs", "the TLS hand-shake and CONNACK"),
+        ("connects to DPS gets no answer", "the TLS hand-shake and CONNACK"),
+        ("subscribes gets no answer", "SUBACK"),
+        ("registers gets no answer", "DPS to answer"),
+        ("registers gets a half-open connection", "PUBACK"),
+        ("connects to its hub gets no answer", "the TLS hand-shake and CONNACK"),
+        ("subscribes gets a half-open connection", "SUBACK"),
+        ("sends telemetry gets no answer", "PUBACK"),
+        ("sends telemetry gets a half-open connection", "PUBACK"),
+    ]
+
+    async def script(life: Life) -> None:
+        for what, wanted in stages:
+            life.rule(f"every board, when it {what}, once")
+            await fails(life, f"35 no-answer: waiting for {wanted}", ANSWER)
+        await sends(life)
+        assert len(life.struck()) == len(life.failures()) == len(stages)
+        unbitten(life)
+
+    play(script, SENDS, bits=bits)
+
+
+class Unaccepting(Detour):
+    """Servers whose queue of connections is full: what SYN asks is not answered."""
+
+    async def elsewhere(self, stack: AsyncExitStack, way: int) -> int:
+        self.way = way
+        self.door = socket.create_server((LOCAL, 0), backlog=0)
+        self.queue = [stack.enter_context(socket.socket()) for _ in range(2)]
+        for one in self.queue:
+            one.setblocking(False)
+            one.connect_ex(self.door.getsockname())
+        return int(self.door.getsockname()[1])
+
+    async def accept(self) -> None:
+        """Let everybody in, from now on."""
+        for one in self.queue:
+            one.close()
+        loop = asyncio.get_running_loop()
+        await loop.create_server(partial(Near, self.world.air, self.way), sock=self.door)
+
+
+def test_a_server_that_never_accepts_is_given_up_in_time() -> None:
+    async def script(life: Unaccepting) -> None:
+        await fails(life, "35 no-answer: waiting for the TCP connection", DIAL)
+        await life.accept()
+        await sends(life)
+        unbitten(life)
+
+    perform(Unaccepting, script, SENDS)
+
+
+# ---- bytes that come too slowly, or for ever
+
+
+class Dripping(Detour):
+    """A line that carries a byte a second to the board."""
+
+    drips = True
+
+    async def elsewhere(self, stack: AsyncExitStack, way: int) -> int:
+        async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            from_cloud, to_cloud = await asyncio.open_connection(LOCAL, way)
+            there = asyncio.create_task(carry(reader, to_cloud, 65536))
+            try:
+                await carry(from_cloud, writer, 1 if self.drips else 65536)
+            finally:
+                there.cancel()
+                to_cloud.close()
+
+        async def carry(
+            reader: asyncio.StreamReader, writer: asyncio.StreamWriter, size: int
+        ) -> None:
+            while data := await reader.read(size):
+                writer.write(data)
+                await asyncio.sleep(size == 1)
+
+        port = await stack.enter_async_context(serve(drip, None))
+        return await self.world.air.open(port)
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_a_hand_shake_of_a_byte_a_second_ends_at_its_limit_as_a_whole(bits: int) -> None:
+    async def script(life: Dripping) -> None:
+        await fails(life, "35 no-answer: waiting for the TLS hand-shake and CONNACK", ANSWER)
+        life.drips = False
+        await sends(life)
+        unbitten(life)
+
+    perform(Dripping, script, SENDS, bits=bits)
+
+
+def test_a_byte_a_second_is_progress_until_the_whole_takes_too_long() -> None:
+    async def script(life: Life) -> None:
+        await sends(life)
+        life.rule("every board, when it connects to its hub gets one byte a second")
+        life.drop()
+        await life.connected()  # CONNACK has four bytes, SUBACK nine
+        await fails(life, "35 no-answer: waiting for the rest of a packet", ANSWER)
+        life.cloud.faults.clear()
+        await sends(life)
+        unbitten(life)
+
+    play(script, SENDS)
+
+
+class Flood(Servers):
+    """A hub that says so much that nobody gets to look at the clock, and not what is waited for."""
+
+    def __init__(self, kind: int) -> None:
+        """kind: of the packet that it answers so, the first time."""
+        super().__init__()
+        self.kind = kind
+
+    async def _hub(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            kind, body = await packet(reader)
+            if kind == self.kind:
+                self.kind = 0
+                while True:
+                    writer.write(publish("devices/x/messages/devicebound/", b"?") * 100)
+                    await writer.drain()
+            if kind == 0x82:
+                writer.write(b"\x90\x06" + body[:2] + b"\x01" * 4)
+            elif kind == 0x32:
+                writer.write(b"\x40\x02" + published(body)[1])
+
+
+@pytest.mark.parametrize(
+    ("version", "bits", "kind", "what"),
+    [
+        (ssl.TLSVersion.TLSv1_2, 32, 0x32, "PUBACK"),
+        (ssl.TLSVersion.TLSv1_2, 64, 0x82, "SUBACK"),
+        (ssl.TLSVersion.TLSv1_3, 32, 0x82, "SUBACK"),
+        (ssl.TLSVersion.TLSv1_3, 64, 0x32, "PUBACK"),
+    ],
+)
+def test_messages_without_end_do_not_stand_for_an_answer(
+    make_board: MakeBoard,
+    ca: trustme.CA,
+    version: ssl.TLSVersion,
+    bits: int,
+    kind: int,
+    what: str,
+) -> None:
+    context = tls(ca.issue_cert(*NAMES))
+    context.minimum_version = context.maximum_version = version
+
+    async def story() -> None:
+        async with serve(Flood(kind).script, context) as port:
+            board = make_board(port, speed=60, bits=bits)
+            (board.flash / "app.py").write_text(SENDS)
+            lines = await watch(board, "sent")
+        said(lines, f"FAILURE 35 no-answer: waiting for {what}")
+
+    asyncio.run(story())
+
+
+# ---- the keep-alive, and what feeds the watchdog
+
+
+class Scripted(Detour):
+    """A life at servers that do as a script says."""
+
+    def __init__(self, *arguments: object, servers: Servers, **soak: int) -> None:
+        super().__init__(*arguments, **soak)  # type: ignore[arg-type]
+        self.servers = servers
+
+    async def elsewhere(self, stack: AsyncExitStack, way: int) -> int:
+        context = self.cloud.tls_context(LOCAL)
+        port = await stack.enter_async_context(serve(self.servers.script, context))
+        return await self.world.air.open(port)
+
+
+class Talker(Servers):
+    """A hub that goes on talking, and hears no ping while it is told not to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pings: list[float] = []
+
+    async def _hub(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talks = asyncio.create_task(self._talk(writer))
+        try:
+            await super()._hub(reader, _Noting(writer, self.kinds, self.pings))
+        finally:
+            talks.cancel()
+
+    async def _talk(self, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await asyncio.sleep(7)
+            writer.write(publish("$iothub/twin/res/200/?$rid=nobody", b""))
+
+
