@@ -1,7 +1,7 @@
 """The device: what app.py is given. Connections come and go beneath it.
 
 Owns the connection while there is one: its keeping, its renewal, what comes in on it. What is
-done without one is in rim.away. Holds no key: rim.connect signs, and is forgotten when that is done.
+done without one is in rim.away. Holds no key: rim.credentials signs.
 """
 
 import gc
@@ -9,7 +9,7 @@ import time
 
 from keystead import hub
 from keystead.failure import Failure
-from rim import clock, mqtt  # noqa: F401  # mqtt stays: early, it lies where it is in nobody's way
+from rim import clock, mqtt  # mqtt stays: loaded early, it lies where it is in nobody's way
 from rim.memory import forget_all_but, once
 
 _SETTLED = 600  # seconds connected, after which earlier failures are history
@@ -150,8 +150,7 @@ class Device:
         """Tell whether the connection needs a new token, or is wanted anew."""
         age = time.ticks_diff(time.ticks_ms(), self.since) // 1000
         if abs(time.time() - self.time - age) > _JUMP:
-            self.life["doubt"] = 1
-            return True
+            return True  # rim.ground sees it, too
         if age > _SETTLED and not self.settled:
             once("rim.aftermath.settle", self)
         if self.unread and "message" in self.handlers and not self.incoming:
@@ -204,7 +203,7 @@ class Device:
         try:
             self.journal.append(clock.shown() if clock.is_set() else 0, bag, payload)
             return True
-        except Failure as failure:  # flash is full or worn: without it, a message waits for the hub
+        except Failure as failure:  # flash is full or worn: the message waits for the hub
             once("rim.aftermath.complain", self, failure)
         return False
 

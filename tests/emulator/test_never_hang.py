@@ -4,7 +4,6 @@ The bounds are seconds of the chip, as its log has them, in simulated time: see 
 """
 
 import asyncio
-import re
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -16,7 +15,7 @@ import trustme
 
 from host_tools.virtual_board.unix_board import chip_folder
 from tests.emulator.conftest import MakeBoard, said, watch
-from tests.emulator.scripted import NAMES, packet, publish, published, serve, tls
+from tests.emulator.scripted import NAMES, packet, publish, published, serve, suback, tls
 from tests.emulator.simulated import IDLE, Life, Over, play
 from tests.emulator.test_board_life import Servers
 from tests.soak.air import Near
@@ -98,9 +97,8 @@ def perform(
     kind: Callable[..., Life], script: Callable[..., Awaitable[None]], app: str = IDLE, **soak: int
 ) -> None:
     """Play a script in a life of this kind."""
-    with chip_folder() as folder:
-        with pytest.raises(Over):
-            kind(folder, app, script, {}, **soak).run()
+    with chip_folder() as folder, pytest.raises(Over):
+        kind(folder, app, script, {}, **soak).run()
 
 
 # ---- silence at every stage
@@ -215,26 +213,41 @@ def test_a_byte_a_second_is_progress_until_the_whole_takes_too_long() -> None:
     play(script, SENDS)
 
 
-class Flood(Servers):
-    """A hub that says so much that nobody gets to look at the clock, and not what is waited for."""
-
-    def __init__(self, kind: int) -> None:
-        """kind: of the packet that it answers so, the first time."""
-        super().__init__()
-        self.kind = kind
+class Hub(Servers):
+    """A DPS and a hub that like everybody."""
 
     async def _hub(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
-            kind, body = await packet(reader)
-            if kind == self.kind:
-                self.kind = 0
-                while True:
-                    writer.write(publish("devices/x/messages/devicebound/", b"?") * 100)
-                    await writer.drain()
-            if kind == 0x82:
-                writer.write(b"\x90\x06" + body[:2] + b"\x01" * 4)
-            elif kind == 0x32:
-                writer.write(b"\x40\x02" + published(body)[1])
+            await self.take(*await packet(reader), writer)
+
+    async def take(self, kind: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        """Answer one packet."""
+        if kind == 0x82:
+            writer.write(suback(body))
+        elif kind == 0x32:
+            writer.write(b"\x40\x02" + published(body)[1])
+        elif kind == 0x30:
+            await self._twin(writer, body)
+        elif kind == 0xC0:
+            writer.write(b"\xd0\x00")
+
+
+class Flood(Hub):
+    """A hub that has no time to answer, the first time, as it has so much to say."""
+
+    def __init__(self, kind: int) -> None:
+        """kind: of the packet that is not answered."""
+        super().__init__()
+        self.kind = kind
+
+    async def take(self, kind: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        """Answer, or talk until the board hangs up."""
+        if kind != self.kind:
+            return await super().take(kind, body, writer)
+        self.kind = 0
+        while True:
+            writer.write(publish("$iothub/twin/res/200/?$rid=nobody", b"") * 100)
+            await writer.drain()
 
 
 @pytest.mark.parametrize(
@@ -283,23 +296,172 @@ class Scripted(Detour):
         return await self.world.air.open(port)
 
 
-class Talker(Servers):
-    """A hub that goes on talking, and hears no ping while it is told not to."""
+class Talker(Hub):
+    """A hub that always has something to say, and hears no ping from the third on."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.pings: list[float] = []
+        self.pings: list[float] = []  # when they came, in seconds of the timeline
 
     async def _hub(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        talks = asyncio.create_task(self._talk(writer))
+        talk = asyncio.create_task(self._talk(writer))
         try:
-            await super()._hub(reader, _Noting(writer, self.kinds, self.pings))
+            await super()._hub(reader, writer)
         finally:
-            talks.cancel()
+            talk.cancel()
 
     async def _talk(self, writer: asyncio.StreamWriter) -> None:
         while True:
             await asyncio.sleep(7)
             writer.write(publish("$iothub/twin/res/200/?$rid=nobody", b""))
 
+    async def take(self, kind: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        """Answer, but for a ping."""
+        if kind == 0xC0:
+            self.pings.append(asyncio.get_running_loop().time())
+            if len(self.pings) in (3, 4):
+                return
+        await super().take(kind, body, writer)
 
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_a_hub_that_talks_and_does_not_listen_is_noticed_and_is_no_progress(bits: int) -> None:
+    hub = Talker()
+
+    async def script(life: Life) -> None:
+        await life.connected()
+        since = life.timeline.monotonic()
+        await life.until(lambda: len(hub.pings) == 4)
+        assert hub.pings == pytest.approx([since + PING * n for n in (1, 2, 3, 4)], abs=5)
+        answered = hub.pings[1]
+        # only the pings that were answered fed the watchdog
+        await asyncio.sleep(answered + LOST - 5 - life.timeline.monotonic())
+        question = life.board.question
+        assert question
+        gone = life.timeline.monotonic() - answered
+        assert question.bite <= (WATCHDOG - gone) * 1000 + 2000
+        await life.said("FAILURE 36 connection-lost: no PINGRESP")
+        assert LOST <= life.board.since / 1000 - answered <= LOST + 2, life.told()
+        await life.connected()
+        unbitten(life)
+
+    perform(partial(Scripted, servers=hub), script, bits=bits)
+
+
+# ---- names
+
+
+def test_dns_that_does_not_answer_is_given_up_as_soon_as_lwip_does() -> None:
+    async def script(life: Life) -> None:
+        await sends(life)
+        for dns, seconds in ((0, SILENCE), (-1, 0)):
+            life.board.unix.surround(dns=dns)
+            life.drop()
+            for _ in range(3):
+                await fails(life, "33 name-unknown (-202)", seconds)
+            life.board.unix.surround(dns=1)
+            await sends(life)
+        unbitten(life)
+
+    play(script, SENDS)
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_a_first_boot_without_dns_asks_everybody_for_the_time_and_is_not_bitten(bits: int) -> None:
+    async def script(life: Life) -> None:
+        life.power(False)
+        life.board.unix.surround(dns=0)
+        life.power(True)
+        # three time servers, twice, with a pause, and then DPS
+        await fails(life, "41 clock-unset", 6 * SILENCE + 5 + SILENCE)
+        life.board.unix.surround(dns=1)
+        await sends(life)
+        unbitten(life)
+
+    play(script, SENDS, bits=bits)
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_a_look_up_that_never_returns_is_ended_by_the_watchdog(bits: int) -> None:
+    async def script(life: Life) -> None:
+        await sends(life)
+        life.board.unix.surround(dns=None)
+        life.drop()
+        await life.said("(the board stopped: the watchdog bit)")
+        life.board.unix.surround(dns=1)
+        asked = max(n for n, line in enumerate(life.lines) if "clock: " in line)
+        stopped = max(n for n, line in enumerate(life.lines) if "(the board" in line)
+        assert life.times[stopped] - life.times[asked] == pytest.approx(WATCHDOG, abs=1)
+        await life.said("FAILURE 13 watchdog")
+        await sends(life)
+        assert life.failures()[-1] == "13 watchdog"
+
+    play(script, SENDS, bits=bits)
+
+
+# ---- the radio
+
+
+def test_a_radio_that_goes_is_noticed_in_whatever_is_under_way() -> None:
+    async def script(life: Life) -> None:
+        life.rule("every board, when it registers gets its answer 20 s late, once")
+        for known, what in (
+            ("provisioning status: connected", "DPS to answer"),
+            ("sent", "PUBACK"),
+        ):
+            await life.said(known, life.count(known) + 1)
+            life.radio(False)
+            await fails(life, f"35 no-answer: waiting for {what}", ANSWER)
+            await life.said("FAILURE 32 network-down", life.count("FAILURE 32") + 1)
+            life.radio(True)
+        await sends(life)
+        unbitten(life)
+
+    play(script, SENDS)
+
+
+# ---- sockets
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_sockets_that_an_application_leaks_are_named_and_a_reset_brings_them_back(
+    bits: int,
+) -> None:
+    async def script(life: Life) -> None:
+        await life.said("leaked 11 23")  # the connection has the twelfth
+        while not life.count("FAILURE 14"):
+            life.drop()
+            await life.until(lambda: life.count("hub: connected") > life.count("hangs up"), 60)
+        await life.said("(the board stopped: it ended with exit code 2)")
+        assert life.failures()[-3:] == ["14 sockets-exhausted"] * 3
+        (life.board.unix.flash / "healed").touch()
+        await sends(life)
+
+    play(script, LEAKS, bits=bits)
+
+
+# ---- servers that hang up
+
+
+@pytest.mark.parametrize(
+    ("what", "name"),
+    [
+        ("it is sent its 2nd packet gets a closed connection", "36 connection-lost"),
+        ("it has been connected for 5 s gets a closed connection", "86 hub-flapping"),
+    ],
+)
+def test_a_server_that_hangs_up_again_and_again_is_left_alone_ever_longer(
+    what: str, name: str
+) -> None:
+    async def script(life: Life) -> None:
+        await sends(life)
+        life.rule(f"every board, when {what}")
+        life.drop()
+        await asyncio.sleep(3600)
+        assert 12 <= len(life.struck()) < 60, life.told()
+        assert life.failures()[-1] == name
+        life.cloud.faults.clear()
+        await sends(life)
+        unbitten(life)
+
+    play(script, SENDS)
