@@ -6,6 +6,7 @@ Owns the board's folder, the cloud it meets and what is heard of both.
 import asyncio
 import functools
 import json
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -114,6 +115,8 @@ async def _cloud(heard: "asyncio.Queue[Event | str | None]") -> AsyncIterator[Li
 
 def _board(folder: Path, listener: Listener, app: Path | None) -> UnixBoard:
     board = UnixBoard(folder, MAC, hosts={"*": ("127.0.0.1", listener.port)})
+    # fresh from the factory: what an earlier boot's cloud assigned is not to be found at this one
+    shutil.rmtree(folder / "nvs", ignore_errors=True)
     board.install({"bench": listener.cloud.ca_der}, app)
     key = derive_device_key(_GROUP_KEY, NAME)
     board.write_nvs("record", FactoryRecord(MAC, ID_SCOPE, NAME, key).pack())

@@ -53,8 +53,9 @@ _CONNECTED = (
     " context, socket, 1 KB packet buffer and names too, which no anchor does; stock: its import"
 )
 _LEAST = (
-    "-X heapsize in steps of 1 KiB, two boots in each; verified TLS, DPS, hub, one message; the"
-    " stand-ins' heap is in it. Stock: connect with a ready token and publish once, no boot"
+    "-X heapsize in steps of 1 KiB, two boots in each; verified TLS, DPS, hub, one message; what"
+    " stands in for the chip, in ROM there, has 14 KiB besides. Stock: connect with a ready token"
+    " and publish once, no boot"
 )
 
 

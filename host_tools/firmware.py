@@ -146,20 +146,25 @@ def _compile_package(package: str, lib: Path) -> int:
 def shrunk() -> dict[str, str]:
     """Return the modules of the firmware, full name to text, as they are compiled."""
     origin = source()
-    modules = []
-    for package in PACKAGES:
-        for file in _modules(origin / package):
-            name = f"{package}.{file.stem}".removesuffix(".__init__")
-            modules.append((name, file.read_text()))
     users = [*origin.glob("*.py"), *origin.glob("examples/*.py")]
-    return _shrunk(tuple(modules), tuple(file.read_text() for file in sorted(users)), INTERFACE)
+    outside = tuple(file.read_text() for file in sorted(users))
+    return _shrunk(tuple(modules().items()), outside, INTERFACE)
+
+
+def modules() -> dict[str, str]:
+    """Return the modules of the firmware, full name to text, as they are written."""
+    return {
+        f"{package}.{file.stem}".removesuffix(".__init__"): file.read_text()
+        for package in PACKAGES
+        for file in _modules(source() / package)
+    }
 
 
 @functools.lru_cache(4)  # boards of a test have the same
 def _shrunk(
-    modules: tuple[tuple[str, str], ...], outside: tuple[str, ...], interface: frozenset[str]
+    sources: tuple[tuple[str, str], ...], outside: tuple[str, ...], interface: frozenset[str]
 ) -> dict[str, str]:
-    return shrink(dict(modules), outside, interface)
+    return shrink(dict(sources), outside, interface)
 
 
 def _modules(origin: Path) -> list[Path]:

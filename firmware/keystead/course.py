@@ -34,7 +34,8 @@ def begin() -> dict[str, float]:
 
     attempt: failures in a row; refused: of them, by DPS or a hub; down: uptime in seconds since
     when there is no hub, -1 while there is one; dps: 1 to ask DPS, 2 to forget the hub first;
-    doubt: 1 if the clock may be what was refused; short: connections in a row that broke soon;
+    doubt: 1 if the clock may be what was refused, until it was asked for; short: connections in a
+    row that broke soon;
     quick: 1 if the next attempt is with something that was not refused yet, set by the caller.
     """
     return {"attempt": 0, "refused": 0, "down": -1, "dps": 0, "doubt": 0, "short": 0, "quick": 0}
@@ -47,7 +48,8 @@ def failed(life: dict[str, float], failure: Failure, uptime: float, chance: floa
     """
     reason = failure.reason
     life["attempt"] += 1
-    life["doubt"] = reason in ("dps-unauthorized", "dps-refused", "hub-refused", "tls-expired")
+    if reason in ("dps-unauthorized", "dps-refused", "hub-refused", "tls-expired"):
+        life["doubt"] = 1
     if life["down"] < 0:
         life["down"] = uptime
     _route(life, reason, uptime)

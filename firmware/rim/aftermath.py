@@ -26,8 +26,8 @@ def tell(failure: Failure) -> dict:
     """
     number, _, happened, remedy = entry(failure.reason)
     log("FAILURE %d %s" % (number, failure), ERROR)
-    log("  what happened: " + happened, ERROR)
-    log("  what to do:    " + remedy, ERROR)
+    # the log keeps what the number does not say
+    print("  what happened: %s\n  what to do:    %s" % (happened, remedy))
     flash.store_failure(number)
     at = clock.stamp() if clock.is_set() else ""
     return {"number": number, "reason": failure.reason, "text": str(failure), "at": at}

@@ -12,6 +12,7 @@ from rim.log import log
 from rim.memory import chance, once
 
 _LOOK = 100  # milliseconds between two looks at LED and clock
+_JUMP = 300  # seconds, as rim.device has it
 
 
 def begin(device) -> None:
@@ -29,6 +30,7 @@ def begin(device) -> None:
     device.asked = time.time()  # when a time server was asked last
     device.spread_out = device.subscribed = device.fresh = False  # rim.connect's own notes
     device.sent = int(chance() * 65536) << 13  # messages, from a number that no boot had before
+    device.since, device.time = time.ticks_ms(), time.time()
     _note(device, 0, 0)
     device.complained = ""  # reason of the failure told last that did not cost the connection
     if device.settings.journal:
@@ -40,8 +42,16 @@ def begin(device) -> None:
             once("rim.aftermath.complain", device, failure)
 
 
+def _mind_clock(device) -> None:
+    """Put the clock in doubt if more or fewer seconds went by than ticks did: it was set off."""
+    gone = time.ticks_diff(time.ticks_ms(), device.since) // 1000
+    if abs(time.time() - device.time - gone) > _JUMP:
+        device.life["doubt"] = 1
+
+
 def _note(device, wait: int, number: int) -> None:
     """Begin to be connected, or to wait for it (milliseconds) while number is shown."""
+    _mind_clock(device)
     device.since = device.turned = time.ticks_ms()
     device.time = time.time()
     device.waits = wait
@@ -77,6 +87,7 @@ def _close(device) -> None:
 
 
 def _reach(device) -> None:
+    _mind_clock(device)
     try:
         _connect(device)
         once("keystead.course.connected", device.life)

@@ -6,17 +6,21 @@ Loaded only if app.py has `async def run(device)`.
 import asyncio
 
 
-async def _tend(device) -> None:
-    while True:
-        await asyncio.sleep_ms(device.step())
+async def _end(application, ends) -> None:
+    try:
+        ends.append(await application)
+    except BaseException as error:
+        ends.append(error)
 
 
 async def _both(application, device) -> None:
-    tending = asyncio.create_task(_tend(device))
-    try:
-        await application
-    finally:
-        tending.cancel()
+    ends: list = []
+    asyncio.create_task(_end(application, ends))
+    # whatever goes wrong with the device goes wrong here, and ends the application
+    while not ends:
+        await asyncio.sleep_ms(device.step())
+    if isinstance(ends[0], BaseException):
+        raise ends[0]
 
 
 def both(application, device) -> None:

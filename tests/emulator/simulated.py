@@ -7,6 +7,7 @@ nobody has anything to do. So what a test waits for is exact, however slow the m
 import asyncio
 import json
 import re
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -57,6 +58,8 @@ class Life(Soak):
         self.lines: list[str] = []
         self.times: list[float] = []  # of the lines: seconds since the beginning
         self.events: list[Event] = []
+        # its half that is in C goes by the host's ticks: what it says is "now" must be over
+        self._asyncio = "async def" in app
         self._scene = script
         self._settings = config
         self._news = asyncio.Event()
@@ -78,6 +81,12 @@ class Life(Soak):
 
         self._playing = loop.create_task(self._scene(self))
         self._playing.add_done_callback(end)
+
+    def power(self, on: bool) -> None:
+        """Give the board power, or take it."""
+        if self._asyncio:
+            self._first_ticks = int(time.monotonic() * 1000) & 0x3FFFFFFF
+        super().power(on)
 
     def _line(self, text: str) -> None:
         self.lines.append(text)

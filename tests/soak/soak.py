@@ -52,8 +52,8 @@ _PAUSE = 10  # seconds without power where it fails by itself
 _RESET = 0.3  # seconds
 WRAP = 1 << 30  # ticks_ms
 _COMING = 5  # incidents, in one of which they may wrap
-# what a virtual board has, and 4 KB for the modules in on_board
-HEAPS = {32: "128k", 64: "256k"}
+# of the firmware; 4 KB of it are for the modules in on_board
+HEAPS = {32: "80k", 64: "160k"}
 _JOURNAL = {"bytes": 65536, "days": 7}
 
 

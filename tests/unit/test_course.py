@@ -111,7 +111,9 @@ def test_a_refusal_puts_the_clock_in_doubt(reason: str) -> None:
     life = course.begin()
     fail(life, reason)
     assert life["doubt"]
-    fail(life, "no-answer")
+    fail(life, "network-down")  # before anybody could be asked for the time
+    assert life["doubt"]
+    course.connected(life)
     assert not life["doubt"]
 
 

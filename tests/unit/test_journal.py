@@ -182,6 +182,25 @@ TestBoard = Board.TestCase
 TestBoard.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
+def test_a_power_cut_while_starting_costs_nothing_that_was_saved() -> None:
+    files = Files()
+    journal = start(files)
+    for number in range(60):
+        journal.append(number, b"", b"x" * 100)
+    while found := journal.peek():
+        if not files.segments():
+            break
+        journal.done(found[3])  # the segment is removed after its last
+    saved = start(files).peek()
+    for power in range(16):
+        files.power = power
+        with suppress(PowerCut):
+            start(files)
+        files.power = None
+        journal = start(files)
+        assert (journal.peek(), journal.dropped) == (saved, 0)
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(1, 255)), max_size=12), sizes)
 def test_damage_costs_messages_but_invents_none_and_stops_nothing(

@@ -3,6 +3,8 @@
 How fast it goes by is the world's business (world.py).
 """
 
+import sys
+
 import chip
 import utime
 import world
@@ -14,6 +16,15 @@ if world.poll:
 
     def sleep(seconds):
         sleep_ms(int(seconds * 1000))
+
+
+if world.poll and sys.maxsize > 0x7FFFFFFF:
+    # those of a 64-bit build wrap where no chip's ticks ever come to
+    def ticks_diff(end, start):
+        return (end - start + 0x20000000 & 0x3FFFFFFF) - 0x20000000
+
+    def ticks_add(ticks, delta):
+        return ticks + delta & 0x3FFFFFFF
 
 
 def time():
