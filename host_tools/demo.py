@@ -187,7 +187,7 @@ async def _tell(story: Story, heard: Heard) -> None:
                 raise CommandError(f"the board reports failure {failure}")
             raise CommandError("the board ended before it could say why: try a larger --heap")
         if isinstance(what, Event):
-            story.heard("cloud", what.line().removeprefix(_NAME).strip(), "cyan")
+            story.heard("cloud", what.line().removeprefix(_NAME).lstrip(": "), "cyan")
             received += isinstance(what, Telemetry)
             continue
         story.heard("board", what, "green")

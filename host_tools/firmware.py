@@ -112,10 +112,7 @@ def _stamp(target: Path) -> int:
 
     A day less, as the clock of whoever builds it may be wrong by hours.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "built.py"
-        file.write_text(f"TIME = {_build_time() - _DAY}\n")
-        return _compile(file, target, "rim.built")
+    return _compile_texts({"rim.built": f"TIME = {_build_time() - _DAY}\n"}, target)
 
 
 def _build_time() -> int:
@@ -129,18 +126,8 @@ def _build_time() -> int:
 
 def _compile_package(package: str, lib: Path) -> int:
     """Compile a package of the firmware, shrunk; return bytes of .mpy."""
-    target = lib / package
-    target.mkdir(parents=True, exist_ok=True)
-    size = 0
-    for module, text in shrunk().items():
-        name, _, stem = module.partition(".")
-        if name == package:
-            with tempfile.TemporaryDirectory() as folder:
-                file = Path(folder) / f"{stem or '__init__'}.py"
-                file.write_text(text)
-                # a traceback shows the module's name: the board has that word anyway
-                size += _compile(file, target, module)
-    return size
+    texts = {name: text for name, text in shrunk().items() if name.partition(".")[0] == package}
+    return _compile_texts(texts, lib / package)
 
 
 def shrunk() -> dict[str, str]:
@@ -190,12 +177,21 @@ def compile_shrunk(origin: Path, target: Path, users: Iterable[Path] = ()) -> No
     few = tuple((name, text) for name, text in texts.items() if name not in whole and text)
     # they are what a chip has: any application may name their parameters
     short = _shrunk(few, (*outside, *whole.values()), frozenset(texts))
+    _compile_texts({**whole, **short}, target)
+
+
+def _compile_texts(texts: Mapping[str, str], target: Path) -> int:
+    """Compile modules, full name to text, to .mpy files of target; return their bytes."""
     target.mkdir(parents=True, exist_ok=True)
+    size = 0
     with tempfile.TemporaryDirectory() as folder:
-        for name, text in {**whole, **short}.items():
-            file = Path(folder) / f"{name}.py"
+        for name, text in texts.items():
+            stem = "__init__" if name in PACKAGES else name.rpartition(".")[2]
+            file = Path(folder) / f"{stem}.py"
             file.write_text(text)
-            _compile(file, target, name)
+            # a traceback shows the module's name: the board has that word anyway
+            size += _compile(file, target, name)
+    return size
 
 
 def _compile(file: Path, target: Path, shown: str) -> int:

@@ -48,6 +48,7 @@ def loose(text: str) -> str:
     """Numbers that differ from run to run, as #."""
     text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "#", text)
     text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:#", text)
+    text = re.sub(r'"uptime": \d+', '"uptime": #', text)
     return re.sub(r"\[ *\d+\.\d+\]|in \d+\.\d s|\b\d{4,}\b(?=[,} ]|$)", "#", text).rstrip()
 
 

@@ -79,6 +79,9 @@ class Storage:
 class Journal:
     """A bounded ring of messages. Its heap does not grow with them: it holds a few numbers."""
 
+    _oldest: int
+    _taken: int
+
     def __init__(
         self,
         storage: Storage,
@@ -95,10 +98,9 @@ class Journal:
         self._limit = limit // _BLOCK * _BLOCK - _BLOCK  # the cells take one
         self._age = age
         # sent < floor <= in segments < edge <= staged < next; cell: the next free one
-        self._floor, self._edge, self._next, self._cell, self.dropped, self.written = found[:6]
-        self._turn = found[6]
+        self._floor, self._edge, self._next, self._cell = found[:4]
+        self.dropped, self.written, self._turn = found[4:]
         self._unsaved = 0
-        self._oldest = self._taken = self._at = self._ahead = 0
         self._look()
         self._save()
 

@@ -140,7 +140,7 @@ def test_a_name_that_does_not_exist_is_named(
 
 def test_a_closed_port_is_named(make_board: MakeBoard) -> None:
     lines = asyncio.run(watch(make_board(1), "next attempt"))
-    said(lines, "FAILURE 34 unreachable (111)")
+    said(lines, "FAILURE 34 unreachable (104)")
 
 
 def certificate(ca: trustme.CA, fault: str) -> trustme.LeafCert:

@@ -247,5 +247,5 @@ def test_boot_once_ends_at_the_first_failure(bits: str) -> None:
     key = encode_key(GROUP_KEY)
     result = keystead(*words, "--cloud", "127.0.0.1:1", KEYSTEAD_GROUP_KEY=key)
     assert result.returncode == 1
-    assert "FAILURE 34 unreachable (111)" in result.stdout
+    assert "FAILURE 34 unreachable (104)" in result.stdout
     assert result.stderr == ""

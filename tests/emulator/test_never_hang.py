@@ -342,8 +342,8 @@ def test_a_hub_that_talks_and_does_not_listen_is_noticed_and_is_no_progress(bits
         assert question
         gone = life.timeline.monotonic() - answered
         assert question.bite <= (WATCHDOG - gone) * 1000 + 2000
-        await life.said("FAILURE 36 connection-lost: no PINGRESP")
-        assert LOST <= life.board.since / 1000 - answered <= LOST + 2, life.told()
+        line = await life.said("FAILURE 36 connection-lost: no PINGRESP")
+        assert LOST <= stamp(line) - answered <= LOST + 2, life.told()
         await life.connected()
         unbitten(life)
 

@@ -41,9 +41,9 @@ class Air:
             server.close()
         while self.tasks:
             await asyncio.wait(self.tasks)
-        for end in self.ends:
-            end.over(True)
-        while self.ends:
+        while self.ends:  # more of them may come when the tasks are done
+            for end in self.ends:
+                end.over(True)
             await asyncio.sleep(0)
 
     def change(self, carries: bool | None = None, reaches: bool | None = None) -> None:
