@@ -64,6 +64,8 @@ class Source(ast.NodeVisitor):
                 home = scope.home(word)
                 if home:
                     self.meant[home, word].append(node)
+                if home is scope and isinstance(scope.node, ast.ClassDef) and word in self.top.bound:
+                    self.fixed.add(word)  # before the class binds it, it is the module's
 
     def place(self, node: ast.AST) -> Place:
         """Return where the name stands that a node has. Raises CommandError."""

@@ -43,7 +43,6 @@ SPARE = ("value", "key", "index", "start", "stop", "step", "end", "sep", "args",
 _SIGNS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _NAMES = [f"_{sign}" for sign in _SIGNS]  # the same ones in every module
 _BLIND = {"globals", "locals", "vars", "eval", "exec", "dir"}  # they see names
-_RESERVED = {"self", "const", *dir(builtins)}
 
 
 def shrink(
@@ -282,7 +281,7 @@ class Shrinking:
     def _parameters(self) -> None:
         has = self._has()
         # constants, which shout, come last
-        pool = [*sorted(has - _RESERVED, key=lambda name: (not name.islower(), name)), *SPARE]
+        pool = [*sorted(has, key=lambda name: (not name.islower(), name)), *SPARE]
         for scope in self._source.scopes:
             if isinstance(scope.node, Function) and not self._may_be_named(scope, scope.node):
                 used = self._used_in(scope)

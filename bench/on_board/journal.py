@@ -13,6 +13,7 @@ import sys
 import time
 
 from flash_chip import Chip, use
+import keystead.recovery  # which open_journal() would load, and a board forget
 from rim.keeping import open_journal
 
 _BLOCKS = 128

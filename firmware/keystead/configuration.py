@@ -14,7 +14,7 @@ _LEVELS = "debug|info|warning|error"
 # A member with ! behind its name must be there.
 _RULES = (
     "wifi=[{ssid!:b1-32,password:b8-63 ethernet=* cellular=* ntp=* payload={ app=* "
-    "journal={bytes:4096-16777216,days:1-3650 spread=0-86400 order=[" + _KINDS + " log=" + _LEVELS
+    "journal={bytes:16384-16777216,days:1-3650 spread=0-86400 order=[" + _KINDS + " log=" + _LEVELS
 )
 
 

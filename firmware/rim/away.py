@@ -94,6 +94,7 @@ def _reach(device) -> None:
         _note(device, 0, 0)
         show(0, 0)
         device.renew = device.reprovision = False
+        device.starved = 0
         once("rim.twin.catch_up", device)
     except Failure as failure:
         device.fail(failure)

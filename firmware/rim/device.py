@@ -10,10 +10,11 @@ import time
 from keystead import hub
 from keystead.failure import Failure
 from rim import clock, mqtt  # mqtt stays: loaded early, it lies where it is in nobody's way
-from rim.memory import forget_all_but, once
+from rim.memory import forget_all_but, give_up, once
 
 _SETTLED = 600  # seconds connected, after which earlier failures are history
 _JUMP = 300  # seconds by which a clock may run away from the ticks: a hub allows for as much
+_STARVED = 3  # as rim.aftermath has it
 _TURN = 100  # milliseconds between two looks while there is no connection
 _QUEUE = 8  # incoming messages that wait for their handlers
 # stays in the heap while the board is connected; all else is loaded when it is needed
@@ -164,7 +165,13 @@ class Device:
     def starve(self) -> None:
         """Take a MemoryError: the connection goes, for the room it gives."""
         gc.collect()
-        self.fail(Failure("out-of-memory", "%d bytes free" % gc.mem_free()))
+        try:
+            self.fail(Failure("out-of-memory", "%d bytes free" % gc.mem_free()))
+        except MemoryError:  # not even room to say so: this ends the application, or the board
+            self.starved += 1
+            if self.starved >= _STARVED:
+                give_up()
+            raise
 
     def tidy(self) -> None:
         """Unload what is not needed while nothing happens."""

@@ -7,6 +7,8 @@ import gc
 import os
 import sys
 
+import machine
+
 import keystead
 import rim
 
@@ -17,6 +19,12 @@ _STAYS = "rim.mqtt", "rim.stream", "keystead.failure"
 def chance() -> float:
     """Return a number in [0, 1)."""
     return int.from_bytes(os.urandom(2), "big") / 65536
+
+
+def give_up() -> None:
+    """Reset, as there is no memory to tell a failure; a text that is there already can be said."""
+    print("[   -   ] FAILURE 12 out-of-memory: no room to say more, the board resets")
+    machine.reset()
 
 
 def forget(*names: str) -> None:

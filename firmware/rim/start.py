@@ -30,8 +30,10 @@ def run() -> None:
     except KeyboardInterrupt:
         machine.WDT(timeout=_AT_THE_REPL)
         raise
-    except MemoryError:  # in the telling of a failure; a text that is there already can be said
-        print("[   -   ] FAILURE 12 out-of-memory: no room to say more, the board resets")
+    except MemoryError:
+        from rim.memory import give_up
+
+        give_up()
     except Exception as error:
         sys.print_exception(error)
         time.sleep(_BREATH)

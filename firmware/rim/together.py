@@ -15,9 +15,9 @@ async def _end(application, ends) -> None:
 
 async def _both(application, device) -> None:
     ends: list = []
-    asyncio.create_task(_end(application, ends))
+    task = asyncio.create_task(_end(application, ends))
     # whatever goes wrong with the device goes wrong here, and ends the application
-    while not ends:
+    while not task.done():
         await asyncio.sleep_ms(device.step())
     if isinstance(ends[0], BaseException):
         raise ends[0]

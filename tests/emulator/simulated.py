@@ -8,14 +8,13 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from host_tools.emulator.dps.assignment import SERVICE
 from host_tools.emulator.errors import ServiceError
-from host_tools.emulator.config import ID_SCOPE as SCOPE
 from host_tools.emulator.events import Connected, Event
 from host_tools.emulator.faults.faults import Struck
 from host_tools.emulator.hub.hub import Hub
@@ -47,7 +46,7 @@ class Life(Soak):
         self,
         folder: Path,
         app: str,
-        script: Callable[["Life"], Awaitable[None]],
+        script: Callable[["Life"], Coroutine[Any, Any, None]],
         config: Mapping[str, object],
         **soak: Any,
     ) -> None:
@@ -223,13 +222,13 @@ class Life(Soak):
         assert isinstance(result, MethodAnswer), f"{result}\n{self.told()}"
         return result.status, result.payload
 
-    def nvs(self, name: str) -> Path:
+    def in_nvs(self, name: str) -> Path:
         """Return the file that plays an entry of NVS."""
         return self.board.unix.folder / "nvs" / "keystead" / name
 
 
 def play(
-    script: Callable[[Life], Awaitable[None]],
+    script: Callable[[Life], Coroutine[Any, Any, None]],
     app: str = IDLE,
     config: Mapping[str, object] = {},
     **soak: Any,

@@ -463,3 +463,15 @@ def test_a_server_that_hangs_up_again_and_again_is_left_alone_ever_longer(
         unbitten(life)
 
     play(script, SENDS)
+
+
+def test_a_wait_of_hours_is_progress_while_it_is_on_schedule() -> None:
+    async def script(life: Life) -> None:
+        life.rule("every board, when it connects to DPS gets CONNACK 5")
+        await asyncio.sleep(12 * 3600)
+        assert max(life.waits()) > WATCHDOG
+        life.cloud.faults.clear()
+        await life.said("sent", within=4 * 3600)
+        unbitten(life)
+
+    play(script, SENDS)

@@ -5,7 +5,7 @@ import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -98,8 +98,8 @@ print(len(held))
 
 def test_a_connection_that_is_refused_has_the_errors_of_lwip(board: UnixBoard) -> None:
     script = """
-print(errno.EINPROGRESS, errno.ECONNRESET, errno.EHOSTUNREACH, errno.ETIMEDOUT, errno.ENOTCONN,
-      errno.ECONNABORTED)
+# not errno.EINPROGRESS: of a script, the Unix port makes that a constant of its own
+print([getattr(errno, name) for name in ("EINPROGRESS", "ETIMEDOUT", "ENOTCONN")])
 place = socket.getaddrinfo("closed", 1)[0][-1]
 raw = socket.socket()
 raw.setblocking(False)
@@ -111,8 +111,9 @@ tried(raw.read, 1)
 tried(socket.socket().connect, place)
 """
     board.hosts = {"closed": ("127.0.0.1", 1)}
-    errnos = "119 104 118 116 128 113"
-    assert run(board, script) == [errnos, "error 119", "True", "error 104", "error 104"]
+    assert run(board, script) == [
+        "[119, 116, 128]", "error 119", "True", "error 104", "error 104",
+    ]  # fmt: skip
 
 
 def over_tls(session: Session) -> Session:
@@ -121,10 +122,10 @@ def over_tls(session: Session) -> Session:
     trustme.CA().issue_cert("server").configure_cert(context)
 
     def encrypted(connection: socket.socket) -> None:
-        line = context.wrap_socket(connection.dup())
+        line = context.wrap_socket(connection.dup(), server_side=True)
         line.sendall(b"good")
         line.recv(1)
-        line.detach()
+        socket.close(line.detach())
         session(connection)
 
     return encrypted
@@ -136,7 +137,8 @@ def reset(connection: socket.socket) -> None:
 
 def garble(connection: socket.socket) -> None:
     connection.sendall(b"no TLS record, and nothing that could be one")
-    connection.recv(1000)
+    with suppress(ConnectionResetError):
+        connection.recv(1000)
 
 
 @pytest.mark.parametrize(

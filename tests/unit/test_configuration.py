@@ -31,7 +31,7 @@ WHOLE = {
     "cellular": {**MODEM, "baud": 9600, "user": "me", "password": "pw", "pin": "1234"},
     "order": ["cellular", "wifi"],
     "ntp": ["one", "two"],
-    "journal": {"bytes": 8192, "days": 3},
+    "journal": {"bytes": 20480, "days": 3},
     "log": "error",
     "payload": {"a": [1]},
     "spread": 0,
@@ -110,7 +110,7 @@ def test_what_was_written_is_what_the_firmware_gets() -> None:
     settings = Settings(WHOLE)
     assert settings.links == [("cellular", WHOLE["cellular"]), ("wifi", WHOLE["wifi"])]
     assert settings.ntp == ["one", "two"]
-    assert settings.journal == (8192, 3 * 86400)
+    assert settings.journal == (20480, 3 * 86400)
     assert settings.log == 3
     assert settings.payload == {"a": [1]}
     assert settings.spread == 0

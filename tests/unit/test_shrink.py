@@ -76,6 +76,7 @@ def test_constants_of_earlier_ones_are_constants_too() -> None:
         "_A = True\nx = _A\n",
         "_A = _B = 5\nx = _A, _B\n",
         "(_A, _B), _C = (1, 2), 3\nx = _A, _B, _C\n",
+        "_A, _B = (\n    1,\n    2,\n)\nx = _A, _B\n",
     ],
 )
 def test_what_is_none_or_would_be_there_twice_stays_a_variable(text: str) -> None:
@@ -153,6 +154,23 @@ def test_private_attributes_and_methods_get_short_names() -> None:
     assert run(one(CLASS))["A"]().f() == 1
 
 
+def test_a_class_and_its_module_do_not_meet_in_a_name() -> None:
+    text = """
+def _f(): return 1
+def _h(): return 2
+class A:
+    def _a(self): return 3
+    b = _f
+    c = _h
+    _h = 4
+    def g(self): return self.b(), self.c(), self._a(), self._h, _f(), _h()
+A.b = staticmethod(A.b)
+A.c = staticmethod(A.c)
+"""
+    assert run(one(text))["A"]().g() == run(text)["A"]().g() == (1, 2, 3, 4, 1, 2)
+    assert one(text) == text.replace("_f", "_0").replace("_a(", "_1(")
+
+
 @pytest.mark.parametrize("use", ["b._a", "getattr(b, '_a')", "class B:\n    def f(self): A()._a"])
 def test_an_attribute_that_is_reached_from_elsewhere_stays(use: str) -> None:
     assert one(CLASS, use) == one(CLASS + use)[: -len(use)] == CLASS.replace("_g", "_0")
@@ -185,6 +203,7 @@ def test_what_a_foreign_base_class_has_stays() -> None:
 from umqtt import simple
 class B(simple.MQTTClient):
     def f(self): self._a = self._recv_len()
+    def _send_str(self): pass
 """
     assert one(text) == text.replace("_a", "_0")
 
