@@ -4,9 +4,10 @@
   mpremote fs cp -r build/flash/. :
 
 Everything is compiled here, because compiling on a board takes several times a module's size in
-heap. boot.py, main.py and app.py stay text: MicroPython starts the first two by name, and the
-third is yours. No clock of a board shows a time before the image was built: that is now, or what
-SOURCE_DATE_EPOCH says for an image that can be built again to the byte.
+heap. boot.py, main.py, app.py and status.py stay text: MicroPython starts the first two by name,
+the third is yours, and the last is a few lines for the REPL. No clock of a board shows a time
+before the image was built, less a day: that is now, or what SOURCE_DATE_EPOCH says for an image
+that can be built again to the byte.
 """
 
 import argparse

@@ -55,7 +55,8 @@ class Source(ast.NodeVisitor):
         self.top = self._scope = Scope(self.tree, None)
         self.scopes = [self.top]
         self.fixed: set[str] = set()  # said in a way that can not be said otherwise
-        self.words = {word for node in ast.walk(self.tree) for word in words(node)}
+        self.nodes = list(ast.walk(self.tree))
+        self.words = {word for node in self.nodes for word in words(node)}
         self.generic_visit(self.tree)
         # where a scope binds a name, all that means this
         self.meant: dict[tuple[Scope, str], list[ast.AST]] = defaultdict(list)
@@ -64,8 +65,19 @@ class Source(ast.NodeVisitor):
                 home = scope.home(word)
                 if home:
                     self.meant[home, word].append(node)
-                if home is scope and isinstance(scope.node, ast.ClassDef) and word in self.top.bound:
+                in_class = home is scope and isinstance(scope.node, ast.ClassDef)
+                if in_class and is_loaded(node) and word in self.top.bound:
                     self.fixed.add(word)  # before the class binds it, it is the module's
+
+    @property
+    def own(self) -> set[ast.AST]:
+        """Return every `self` that is a method's."""
+        methods = [
+            scope
+            for scope in self.scopes
+            if isinstance(scope.node, Function) and isinstance(scope.outer.node, ast.ClassDef)
+        ]
+        return {node for method in methods for node in self.meant.get((method, "self"), ())}
 
     def place(self, node: ast.AST) -> Place:
         """Return where the name stands that a node has. Raises CommandError."""
@@ -110,7 +122,7 @@ class Source(ast.NodeVisitor):
 
     def visit_Name(self, node: ast.Name) -> None:
         """Take note of a name."""
-        if isinstance(node.ctx, ast.Load):
+        if is_loaded(node):
             self._scope.used.append((node.id, node))
         else:
             self._bind(node.id, node)
@@ -185,6 +197,11 @@ class Source(ast.NodeVisitor):
         self.generic_visit(node)
 
 
+def is_loaded(node: ast.AST) -> bool:
+    """Tell whether a node reads a name."""
+    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+
+
 def parameters(node: Function) -> list[ast.arg]:
     """Return all parameters of a function."""
     args = node.args
@@ -203,12 +220,12 @@ def words(node: ast.AST) -> list[str]:
     return found
 
 
-def strings(tree: ast.AST) -> list[str]:
-    """Return the texts in a tree, but for docstrings."""
-    expressions = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+def strings(nodes: Sequence[ast.AST]) -> list[str]:
+    """Return the texts of all nodes of a tree, but for docstrings."""
+    expressions = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
     return [
         node.value
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.Constant)
         and isinstance(node.value, str)
         and id(node) not in expressions

@@ -27,7 +27,7 @@ from typing import Any
 
 from host_tools import constants
 from host_tools.errors import CommandError
-from host_tools.scopes import Function, Scope, Source, parameters, strings, words
+from host_tools.scopes import Function, Scope, Source, is_loaded, parameters, strings, words
 
 # private names of classes that the firmware derives from, in all versions it works with
 FOREIGN = {"umqtt.simple": frozenset({"_send_str", "_recv_len"})}
@@ -70,36 +70,38 @@ class World:
         self.spread: set[str] = set()  # what is called with **
         self.imported: set[str] = set()
         self.strings: set[str] = set()  # words in them
-        # attribute to the modules that reach for it, but on self
+        # attribute to the modules that reach for it, but a method on its self
         self.reached: dict[str, set[str]] = defaultdict(set)
         self.families: dict[str, set[str]] = {}  # module to all whose classes are related
         self.taken: dict[str, set[str]] = defaultdict(set)  # a family's new attributes
         for source in self.sources:
-            self._look(source.name, source.tree)
+            self._look(source, source.own)
             self._refuse(source)
             self._join(source)
         for text in outside:
-            self._look("", ast.parse(text))
+            user = Source("", text)
+            derives = not self.names.isdisjoint(bases(user))
+            self._look(user, set() if derives else user.own)
 
-    def _look(self, name: str, tree: ast.AST) -> None:
-        for node in ast.walk(tree):
+    def _look(self, source: Source, own: Container[ast.AST]) -> None:
+        for node in source.nodes:
             if isinstance(node, ast.Call):
                 self.keywords.update(word.arg for word in node.keywords if word.arg)
                 if any(word.arg is None for word in node.keywords):
                     self.spread.update(words(node.func))
             elif isinstance(node, ast.ImportFrom):
                 self.imported.update(alias.name for alias in node.names)
-            elif isinstance(node, ast.Attribute) and not _is_self(node.value):
-                self.reached[node.attr].add(name)
-        for text in strings(tree):
+            elif isinstance(node, ast.Attribute) and node.value not in own:
+                self.reached[node.attr].add(source.name)
+        for text in strings(source.nodes):
             self.strings.update(re.findall(r"\w+", text))
 
     def _refuse(self, source: Source) -> None:
-        for text in strings(source.tree):
+        for text in strings(source.nodes):
             for place in re.findall(r"[\w.]+\._\w+", text):
                 if place.rpartition(".")[0] in self.names:
                     raise CommandError(f"{source.name}: {place} in a text is a private name")
-        for node in ast.walk(source.tree):
+        for node in source.nodes:
             if isinstance(node, ast.Name) and node.id in _BLIND:
                 raise CommandError(f"{source.name}, line {node.lineno}: {node.id}() sees names")
 
@@ -111,15 +113,11 @@ class World:
                 self.families[member] = family
 
 
-def _is_self(node: ast.AST) -> bool:
-    return isinstance(node, ast.Name) and node.id == "self"
-
-
 def bases(source: Source) -> Iterator[str]:
     """Yield the modules from which base classes of source's come; "?" where that is not clear."""
     known = dict.fromkeys(dir(builtins), source.name)
     places = {}
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.ClassDef):
             known[node.name] = source.name
         elif isinstance(node, ast.ImportFrom):
@@ -127,7 +125,7 @@ def bases(source: Source) -> Iterator[str]:
                 name = alias.asname or alias.name
                 known[name] = node.module or "?"
                 places[name] = f"{node.module}.{alias.name}"
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         for base in node.bases if isinstance(node, ast.ClassDef) else []:
             if isinstance(base, ast.Name):
                 yield known.get(base.id, "?")
@@ -212,7 +210,7 @@ class Shrinking:
             return False
         uses = source.meant[source.top, name.id]
         # it is set once, and the compiler reads from top to bottom
-        if uses[0] is not name or not all(_is_loaded(node) for node in uses[1:]):
+        if uses[0] is not name or not all(is_loaded(node) for node in uses[1:]):
             return False
         first = min((_start(node) for node in uses[1:]), default=(name.lineno + 1, 0))
         return first > _start(name) and (len(uses) == 2 or constants.is_shared(value))
@@ -253,18 +251,22 @@ class Shrinking:
         # what a class's body reads would be looked for in the class first
         read = {self._new.get(id(node)) for scope in self._classes for _, node in scope.used}
         fresh = iter([name for name in self._fresh if name not in taken | read])
+        attributes = defaultdict(list)
+        for node in source.nodes:
+            if isinstance(node, ast.Attribute):
+                attributes[node.attr].append(node)
         for name in self._own_attributes(family - {source.name}):
             new = _next(fresh, source)
             taken.add(new)
             for scope in self._classes:
                 self._rename(source.meant.get((scope, name), ()), new)
-            self._rename(_attributes_named(source.tree, name), new)
+            self._rename(attributes[name], new)
 
     def _own_attributes(self, relatives: set[str]) -> list[str]:
         """Return the private attributes that this module's classes have, and nobody else."""
         world = self._world
         defined = {name for scope in self._classes for name in scope.bound - scope.rigid}
-        for node in ast.walk(self._source.tree):
+        for node in self._source.nodes:
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
                 defined.add(node.attr)
         for name in relatives:
@@ -314,12 +316,12 @@ class Shrinking:
     def _has(self) -> set[str]:
         """Return the names that the compiled module has anyway, fit for parameters."""
         names = {name for scope in [self._source.top, *self._classes] for name in scope.bound}
-        for node in ast.walk(self._source.tree):
+        for node in self._source.nodes:
             if isinstance(node, ast.Attribute):
                 names.add(node.attr)
             elif isinstance(node, ast.keyword) and node.arg:
                 names.add(node.arg)
-        names.update(text for text in strings(self._source.tree) if constants.is_interned(text))
+        names.update(text for text in strings(self._source.nodes) if constants.is_interned(text))
         return {name for name in names if _is_plain(name)}
 
     def _used_in(self, scope: Scope) -> set[str]:
@@ -374,10 +376,6 @@ def _next(names: Iterator[str], source: Source) -> str:
     raise CommandError(f"{source.name} has more names than there are short ones")
 
 
-def _is_loaded(node: ast.AST) -> bool:
-    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
-
-
 def _start(node: ast.AST) -> tuple[int, int]:
     assert isinstance(node, ast.Name)
     return node.lineno, node.col_offset
@@ -385,8 +383,3 @@ def _start(node: ast.AST) -> tuple[int, int]:
 
 def _is_plain(name: str) -> bool:
     return name.isidentifier() and not name.startswith("_") and not keyword.iskeyword(name)
-
-
-def _attributes_named(tree: ast.AST, name: str) -> list[ast.Attribute]:
-    nodes = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute))
-    return [node for node in nodes if node.attr == name]

@@ -7,28 +7,26 @@ at: {"client": "ours" or "stock", "port", "ca": file, "name": in the certificate
 _KEEP_ALIVE = 240
 
 
-def connect(at):
-    """Return a client that has its CONNACK."""
-    return (_ours if at["client"] == "ours" else _stock)(at)
+def connect(at, wanted="t"):
+    """Return a client that has its CONNACK and a SUBACK for wanted."""
+    return (_ours if at["client"] == "ours" else _stock)(at, wanted)
 
 
-def _ours(at):
+def _ours(at, wanted):
     import tls
 
-    from rim.opening import enter, open_client
+    from rim.opening import opened
 
     context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
     context.verify_mode = tls.CERT_REQUIRED
     with open(at["ca"], "rb") as file:
         context.load_verify_locations(file.read())
-    client = open_client("%s:%d" % (at["name"], at["port"]), context, at["client_id"],
-                         at["user"], at["password"], _KEEP_ALIVE, _ignore,
-                         lambda: None)  # fmt: skip
-    enter(client, True, "hub-refused", "hub-unavailable")
-    return client
+    endpoint = "%s:%d" % (at["name"], at["port"])
+    return opened(endpoint, context, at["client_id"], at["user"], at["password"], _KEEP_ALIVE,
+                  _ignore, lambda: None, "hub", (wanted,))  # fmt: skip
 
 
-def _stock(at):
+def _stock(at, wanted):
     from umqtt.simple import MQTTClient
 
     tls_settings = {"ca": at["ca"], "server_hostname": at["name"]}
@@ -36,6 +34,7 @@ def _stock(at):
                         _KEEP_ALIVE, ssl=True, ssl_params=tls_settings)  # fmt: skip
     client.set_callback(_ignore)
     client.connect()
+    client.subscribe(wanted.encode())
     return client
 
 

@@ -9,8 +9,7 @@ import sys
 from clients import connect
 
 settings = json.load(sys.stdin)
-client = connect(settings["at"])
-client.subscribe(settings["filter"].encode())
+client = connect(settings["at"], settings["filter"])
 for _ in range(2):
     client.publish(settings["topic"].encode(), b"x" * settings["size"], qos=1)
 print("{}")

@@ -33,10 +33,10 @@ def begin() -> dict[str, float]:
     """Return what must be remembered, as it is at power-on.
 
     attempt: failures in a row; refused: of them, by DPS or a hub; down: uptime in seconds since
-    when there is no hub, -1 while there is one; dps: 1 to ask DPS, 2 to forget the hub first;
+    when there is no hub, -1 while there is one; dps: 1 to ask DPS once, 2 until it has answered;
     doubt: 1 if the clock may be what was refused, until it was asked for; short: connections in a
-    row that broke soon;
-    quick: 1 if the next attempt is with something that was not refused yet, set by the caller.
+    row that broke soon; quick: 1 if the next attempt is with something that was not refused yet,
+    set by the caller.
     """
     return {"attempt": 0, "refused": 0, "down": -1, "dps": 0, "doubt": 0, "short": 0, "quick": 0}
 
@@ -55,8 +55,9 @@ def failed(life: dict[str, float], failure: Failure, uptime: float, chance: floa
     _route(life, reason, uptime)
     pace = _pace(reason)
     attempt = life["attempt"]
-    if life["quick"]:
-        life["quick"] = 0
+    quick = life["quick"] and not life["refused"]  # one round of keys in haste, then no more
+    life["quick"] = 0
+    if quick:
         return 5 * chance
     if pace is _SLOW:
         attempt = life["refused"] = life["refused"] + 1

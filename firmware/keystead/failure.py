@@ -1,7 +1,7 @@
 """Failure: one step that did not succeed, named as in the catalogue.
 
-Owns the exception only; numbers, words and remedies are in keystead.catalogue, which a healthy
-board never loads.
+Owns the exception only; numbers, words and remedies are in keystead.catalogue, of which a board
+has failures.txt.
 """
 
 _DETAIL = 160  # characters; a service's message is foreign text and may be of any length

@@ -1,6 +1,7 @@
 """The aftermath of a failure: say why on the console, in flash and for the twin, and how to go on.
 
-Loaded only when something failed, as is the catalogue with its words.
+Owns the order of that; words and numbers are rim.words', waits keystead.course's. Loaded only when
+something failed.
 """
 
 import sys

@@ -1,6 +1,6 @@
 """What broke a connection, told from what MicroPython raised.
 
-Loaded only when one broke.
+Owns what mbedTLS's words and numbers mean. Loaded only when one broke.
 """
 
 import errno

@@ -11,7 +11,7 @@ from machine import UART
 from keystead.failure import Failure
 from rim import flash
 
-_START = 10  # times some 4 seconds, for a modem that has just got power
+_START = 10  # times some 3 seconds, for a modem that has just got power
 _ATTACH = 20  # times some 3 seconds, for the network to take the modem in
 _DIAL = 30  # seconds
 _PPP = 30  # seconds

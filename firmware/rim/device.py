@@ -35,6 +35,7 @@ class Device:
     since: int
     lasts: int
     sent: int
+    starved: int
     settled: bool
     unread: bool
 
@@ -135,6 +136,9 @@ class Device:
             return
         try:
             if self._is_stale():
+                while self.client.stream.readable(0) and len(self.incoming) < _QUEUE:
+                    self.client.idle(0)  # what has come already is not to be lost
+                self._deal()
                 once("rim.away.renew", self)
                 return
             replaying = self.journal and self.journal.count
@@ -151,7 +155,7 @@ class Device:
         """Tell whether the connection needs a new token, or is wanted anew."""
         age = time.ticks_diff(time.ticks_ms(), self.since) // 1000
         if abs(time.time() - self.time - age) > _JUMP:
-            return True  # rim.ground sees it, too
+            return True  # rim.away sees it, too
         if age > _SETTLED and not self.settled:
             once("rim.aftermath.settle", self)
         if self.unread and "message" in self.handlers and not self.incoming:

@@ -6,9 +6,10 @@ Owns name, addresses and TCP. Loaded to connect, forgotten once connected.
 import errno
 import select
 import socket
+import time
 
 from keystead.failure import Failure
-from rim.stream import Deadline, Stream
+from rim.stream import Stream
 
 
 def open_stream(host: str, port: int, context, limit: int) -> Stream:
@@ -17,7 +18,7 @@ def open_stream(host: str, port: int, context, limit: int) -> Stream:
     context: a tls.SSLContext with roots; host goes out as SNI and must be in the certificate.
     limit: milliseconds for TCP, all of host's addresses together. Raises Failure.
     """
-    raw = _dial(_addresses(host, port), Deadline(limit, "the TCP connection"))
+    raw = _dial(_addresses(host, port), time.ticks_add(time.ticks_ms(), limit))
     try:
         # 6, 1: TCP, NODELAY; packets are whole, waiting to fill a segment only costs 40 ms
         raw.setsockopt(6, 1, 1)
@@ -39,8 +40,8 @@ def _addresses(host: str, port: int) -> list:
         raise Failure("name-unknown", host, error.args[0])
 
 
-def _dial(addresses: list, deadline: Deadline):
-    """Return a connected non-blocking socket to the first address that answers."""
+def _dial(addresses: list, ends):
+    """Return a connected non-blocking socket to the first address that answers before ends."""
     failure = Failure("name-unknown", "it has no address")
     for address in addresses:
         try:
@@ -48,7 +49,7 @@ def _dial(addresses: list, deadline: Deadline):
         except OSError as error:
             raise Failure("sockets-exhausted", "none is left", error.args[0])
         try:
-            _connect(raw, address[-1], deadline)
+            _connect(raw, address[-1], ends)
             return raw
         except OSError as error:
             raw.close()
@@ -59,7 +60,7 @@ def _dial(addresses: list, deadline: Deadline):
     raise failure
 
 
-def _connect(raw, address, deadline: Deadline) -> None:
+def _connect(raw, address, ends) -> None:
     raw.setblocking(False)
     try:
         raw.connect(address)
@@ -69,9 +70,12 @@ def _connect(raw, address, deadline: Deadline) -> None:
     poller = select.poll()
     # lwIP calls a failed connection writable; only who asks for POLLHUP hears of the failure
     poller.register(raw, select.POLLOUT | select.POLLHUP)
-    events = poller.poll(deadline.left())
+    events = None
     while not events:
-        events = poller.poll(deadline.left())  # raises when the time is up
+        left = time.ticks_diff(ends, time.ticks_ms())
+        if left <= 0:
+            raise Failure("no-answer", "waiting for the TCP connection")
+        events = poller.poll(left)
     if events[0][1] & (select.POLLERR | select.POLLHUP):
         raw.read(1)  # raises what the connection met
         raise OSError(errno.ECONNREFUSED)

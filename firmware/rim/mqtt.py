@@ -142,16 +142,6 @@ class Client(simple.MQTTClient):
             self.wait_msg()
             self.stream.flush()
 
-    def linger(self, seconds):
-        """Let seconds pass while the line is kept alive and what arrives is taken."""
-        left = int(seconds * 1000)
-        last = time.ticks_ms()
-        while left > 0:
-            self.idle(min(left, 1000))
-            now = time.ticks_ms()
-            left -= time.ticks_diff(now, last)
-            last = now
-
     def _keep_alive(self):
         now = time.ticks_ms()
         half = self.keepalive * 500

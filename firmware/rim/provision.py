@@ -37,9 +37,17 @@ def provision(who: tuple, token: str, context, payload, feed):
                 log("provisioning status: assigned")
                 return registration.assignment
             log("provisioning status: %s, asking again in %d s" % (registration.status, wait))
-            client.linger(wait)
+            _linger(client, time.ticks_add(time.ticks_ms(), int(wait * 1000)))
     finally:
         client.close()
+
+
+def _linger(client, ends) -> None:
+    """Let time pass until ends, while the line is kept alive."""
+    left = 1
+    while left > 0:
+        left = time.ticks_diff(ends, time.ticks_ms())
+        client.idle(max(0, min(left, 1000)))
 
 
 def _ask(client, registration, answers) -> float:

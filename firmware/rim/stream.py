@@ -16,33 +16,11 @@ _BUFFER = 1024  # bytes; a CONNECT with two 128-character names and a SAS token 
 _out = bytearray(_BUFFER)
 
 
-class Deadline:
-    """How long an operation may take, and what it is called when it took longer."""
-
-    def __init__(self, limit: int, what: str):
-        """limit: milliseconds from now."""
-        self.start(limit, what)
-
-    def start(self, limit: int, what: str) -> None:
-        """Begin anew: limit milliseconds from now."""
-        self._begun = time.ticks_ms()
-        self._limit = limit
-        self._what = what
-
-    def left(self) -> int:
-        """Return the milliseconds left. Raises Failure no-answer when there are none."""
-        left = self._limit - time.ticks_diff(time.ticks_ms(), self._begun)
-        if left <= 0:
-            raise Failure("no-answer", "waiting for " + self._what)
-        return left
-
-
-class Stream(Deadline):
+class Stream:
     """One connection. Not for two users at once; start() gives each operation its limit."""
 
     def __init__(self, raw, encrypted):
         """raw: a connected non-blocking socket; encrypted: TLS around it."""
-        super().__init__(0, "")
         self._raw = raw
         self._tls = encrypted
         self._poller = select.poll()
@@ -52,13 +30,18 @@ class Stream(Deadline):
         self._filled = 0
         self.is_open = True
 
+    def start(self, limit: int, what: str) -> None:
+        """Begin an operation that may take limit milliseconds; what: what it waits for."""
+        self._ends = time.ticks_add(time.ticks_ms(), limit)
+        self._what = what
+
     def left(self) -> int:
-        """Return the milliseconds left; a stream whose time is up is out of step, and done."""
-        try:
-            return super().left()
-        except Failure:
-            self.is_open = False
-            raise
+        """Return the milliseconds left. Raises Failure no-answer when there are none."""
+        left = time.ticks_diff(self._ends, time.ticks_ms())
+        if left <= 0:
+            self.is_open = False  # whatever comes later is out of step
+            raise Failure("no-answer", "waiting for " + self._what)
+        return left
 
     def _broken(self, error: Exception) -> Failure:
         self.is_open = False
@@ -73,13 +56,9 @@ class Stream(Deadline):
     # ---- the face umqtt.simple knows
 
     def connect(self, address) -> None:
-        """Do nothing: rim.dial connected already."""
+        """Do nothing: rim.dial connected already, and start() bounds every wait."""
 
-    def setblocking(self, flag: bool) -> None:
-        """Do nothing: on ESP32 True would cancel the time-out; start() bounds every wait."""
-
-    def settimeout(self, seconds) -> None:
-        """Do nothing: see setblocking()."""
+    setblocking = settimeout = connect  # on ESP32 setblocking(True) would cancel a time-out
 
     def write(self, data, size: int = -1) -> None:
         """Take data, or its first size bytes, into the packet that goes out at the next flush."""
@@ -138,13 +117,10 @@ class Stream(Deadline):
             if count:
                 sent += count
             elif sent < size:
-                self._wait_writable()
-
-    def _wait_writable(self) -> None:
-        # the TLS object knows which direction its hand-shake waits for, the socket does not
-        self._tls_poller.modify(self._tls, select.POLLOUT)
-        self._tls_poller.poll(min(self.left(), 50))
-        self._tls_poller.modify(self._tls, select.POLLIN)
+                # TLS knows which direction its hand-shake waits for, the socket does not
+                self._tls_poller.modify(self._tls, select.POLLOUT)
+                self._tls_poller.poll(min(self.left(), 50))
+                self._tls_poller.modify(self._tls, select.POLLIN)
 
     def readinto(self, buffer, size: int) -> None:
         """Fill the first size bytes of buffer. Raises Failure."""
@@ -158,7 +134,10 @@ class Stream(Deadline):
             except (OSError, ValueError) as error:
                 raise self._broken(error)
             if count is None:
-                self._wait_readable()
+                # TLS has nothing decrypted left: then the socket may be asked, and ipoll() on a
+                # socket sleeps in the kernel and leaves no garbage
+                for _ in self._poller.ipoll(self.left()):
+                    pass
             elif count == 0:
                 self.is_open = False
                 raise Failure("connection-lost", "the server closed it")
@@ -166,12 +145,6 @@ class Stream(Deadline):
                 got += count
                 if got < size:
                     buffer = memoryview(buffer)[count:]
-
-    def _wait_readable(self) -> None:
-        # TLS has nothing decrypted left when it says None: then the socket may be asked, and
-        # ipoll() on a socket sleeps in the kernel and leaves no garbage
-        for _ in self._poller.ipoll(self.left()):
-            pass
 
     def readable(self, wait: int) -> bool:
         """Tell whether a byte is there, waiting up to wait milliseconds for it."""

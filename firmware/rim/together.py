@@ -1,6 +1,6 @@
 """An application with asyncio, together with the device that keeps its connection.
 
-Loaded only if app.py has `async def run(device)`.
+Owns the loop and the task beside it. Loaded only if app.py has `async def run(device)`.
 """
 
 import asyncio

@@ -162,7 +162,7 @@ def test_a_slow_server_that_keeps_within_every_limit_does_not_wake_the_watchdog(
     make_board: MakeBoard, ca: trustme.CA
 ) -> None:
     async def story() -> None:
-        async with serving(Servers(step=27 / FAST), ca) as port:
+        async with serving(Servers(step=13 / FAST), ca) as port:
             board = make_board(port, speed=FAST)
             write_app(board, "def run(device):\n    device.send('x')\n    print('over')")
             await watch(board, "over")

@@ -328,7 +328,7 @@ def test_a_token_is_renewed_before_it_expires_by_a_planned_reconnect() -> None:
         assert numbers == list(range(1, len(numbers) + 1))
         assert len(numbers) > 300
         farewells = [event.why for event in life.of(Disconnected)]
-        assert farewells == ["it said goodbye"] * 5  # to DPS as well
+        assert farewells == ["it said goodbye"] * 4  # to DPS as well
         assert life.failures() == []
         assert life.dps_calls == 1
 

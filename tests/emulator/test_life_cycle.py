@@ -4,6 +4,7 @@ import asyncio
 from itertools import pairwise
 
 import pytest
+import trustme
 
 from host_tools.emulator.config import ID_SCOPE
 from host_tools.emulator.dps.enrollment import EnrollmentGroup
@@ -11,6 +12,7 @@ from host_tools.emulator.events import Assigned, Connected
 from host_tools.emulator.key_pair import KeyPair
 from host_tools.keys import derive_device_key
 from keystead.record import FactoryRecord
+from tests.emulator.scripted import der
 from tests.emulator.simulated import (
     DAY,
     FIRST,
@@ -77,6 +79,7 @@ def test_a_new_factory_record_makes_the_cache_void() -> None:
         await life.connected(within=MINUTE)
         assert [event.device_id for event in life.of(Assigned)] == [NAME, name]
         assert life.of(Connected)[-1].device_id == name
+        assert life.failures() == []
 
     play(script)
 
@@ -255,5 +258,33 @@ def test_a_network_that_is_away_for_an_hour_costs_no_question() -> None:
         await life.connected(within=10 * MINUTE)
         assert max(life.waits()) <= 300
         assert life.dps_calls <= 2
+
+    play(script)
+
+
+# ---- whom a board trusts
+
+
+def test_each_server_is_called_by_its_name() -> None:
+    async def script(life: Life) -> None:
+        life.rule(f"every board, when it shakes hands with {FIRST}, gets an expired certificate")
+        await life.said("next attempt")
+        life.cloud.faults.clear()
+        await life.connected()
+        assert life.failures() == ["53 tls-expired"]
+        assert life.dps_calls == 1  # whom it calls by another name
+
+    play(script)
+
+
+def test_a_root_that_is_put_beside_the_old_one_is_trusted() -> None:
+    async def script(life: Life) -> None:
+        certs = life.board.unix.flash / "certs"
+        [root] = certs.glob("*.der")
+        new = root.read_bytes()
+        root.write_bytes(der(trustme.CA()))
+        await life.said("FAILURE 51 tls-untrusted")
+        (certs / "new.der").write_bytes(new)
+        await life.connected()
 
     play(script)

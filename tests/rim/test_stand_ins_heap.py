@@ -12,7 +12,10 @@ CODE = """
 import gc
 gc.collect()
 before = gc.mem_alloc()
-import time, select, socket, machine, network, esp32, time_server
+import time, select, socket, machine, network, esp32, time_server, errno
+import lwip  # which socket loads to look up a name
+raw = socket.socket()
+raw.ioctl(3, 1)  # so asks TLS
 gc.collect()
 print(gc.mem_alloc() - before)
 """

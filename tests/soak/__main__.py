@@ -22,7 +22,7 @@ def main() -> int:
     parser.add_argument("--days", type=float, default=30)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--bits", type=int, choices=(32, 64), default=32)
-    parser.add_argument("--heap", default="", help="of the board, e.g. 96k (default: as a chip's)")
+    parser.add_argument("--heap", default="", help="of the board, e.g. 68k, as a chip's")
     parser.add_argument("--calm", action="store_true", help="nothing goes wrong")
     parser.add_argument("--script", action="store_true", help="print the script and stop")
     parser.add_argument("-v", "--verbose", action="store_true", help="tell the whole story")

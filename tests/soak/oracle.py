@@ -234,8 +234,7 @@ class Oracle:
         self.counts["telemetry"] += 1
         self._heard = self.now / 1000
         self._arrived()
-        if self._silent:
-            self._silent = False
+        self._silent = False
         name = json.loads(event.body)["name"]
         message = self.messages.get(name)
         if message is None:

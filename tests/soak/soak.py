@@ -6,6 +6,7 @@ which incidents (script.py), the time (world.py) nor what is made of it all (ora
 
 import asyncio
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -261,7 +262,9 @@ class Soak:
 
     def _event(self, event: Event) -> None:
         self.oracle.now = self.timeline.now
-        self._tell(f"                                          {event.line()}")
+        # the port is the kernel's choice, and another one each time
+        line = re.sub(r"127\.0\.0\.1:\d+", "an address", event.line())
+        self._tell(f"{'':42}{line}")
         self.oracle.event(event)
 
     def _turned(self) -> None:

@@ -3,11 +3,11 @@
 {"mac": "a1b2c3d4e5f6",       six bytes in hex
  "epoch": 2000,               the year its clock counts from, 1970 or 2000
  "nvs": "folder",             its NVS partition, a folder a namespace, a file a key
- "speed": 1,                 how many times faster than the host its time runs
- "cause": 1,                 why it starts: a number that machine.reset_cause() returns
- "cut": 0,                   k: power goes after its k-th NVS commit; -k: in its place
- "rtc": "file",              its RTC memory
- "uarts": {"1": "path"},     what each serial line leads to: a tty, a pipe, a file
+ "speed": 1,                  how many times faster than the host its time runs
+ "cause": 1,                  why it starts: a number that machine.reset_cause() returns
+ "cut": 0,                    k: power goes after its k-th NVS commit; -k: in its place
+ "rtc": "file",               its RTC memory
+ "uarts": {"1": "path"},      what each serial line leads to: a tty, a pipe, a file
  "clock": "file",             what its clock was set to and when, while it has power
  "air": "file",               what surrounds it while it runs, see network.py
  "ntp": [0],                  answer after answer, the last for ever: seconds that NTP servers

@@ -7,7 +7,6 @@ import chip
 import uselect
 import utime
 
-
 # the half of asyncio that is in C goes by the host's ticks: what it says is "now" must be over
 _began = utime.ticks_ms()
 
