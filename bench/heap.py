@@ -54,8 +54,8 @@ _CONNECTED = (
 )
 _LEAST = (
     "-X heapsize in steps of 1 KiB, two boots in each; verified TLS, DPS, hub, one message; what"
-    " stands in for the chip, in ROM there, has room of its own besides. Stock: connect with a ready token"
-    " and publish once, no boot"
+    " stands in for the chip, in ROM there, has room of its own besides. Stock: connect with a"
+    " ready token and publish once, no boot"
 )
 
 

@@ -72,12 +72,12 @@ class Source(ast.NodeVisitor):
     @property
     def own(self) -> set[ast.AST]:
         """Return every `self` that is a method's."""
-        methods = [
-            scope
+        return {
+            node
             for scope in self.scopes
-            if isinstance(scope.node, Function) and isinstance(scope.outer.node, ast.ClassDef)
-        ]
-        return {node for method in methods for node in self.meant.get((method, "self"), ())}
+            if scope.outer and isinstance(scope.outer.node, ast.ClassDef)
+            for node in self.meant.get((scope, "self"), ())
+        }
 
     def place(self, node: ast.AST) -> Place:
         """Return where the name stands that a node has. Raises CommandError."""

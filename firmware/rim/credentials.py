@@ -68,6 +68,7 @@ def refused(device, failure) -> None:
     _keep(ring)
     if tried and not ring.trying:
         device.told["keys"] = "refused"
+        device.life["dps"] = device.life["refused"] = 0  # the hub that knew the old pair may yet
 
 
 def propose(primary: bytes, secondary: bytes) -> bool:

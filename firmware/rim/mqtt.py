@@ -71,13 +71,13 @@ class Client(simple.MQTTClient):
         self.stream.put(word >> 8)
         self.stream.put(word & 0xFF)
 
-    def wait_msg(self):
+    def wait_msg(self, begun=False):
         """Take one packet, whole; return its first byte. Raises Failure.
 
-        A SUBACK is left for rim.opening to read.
+        begun: that one was taken already. A SUBACK is left for rim.opening to read.
         """
-        stream = self.stream
-        stream.readinto(self._one, 1)
+        if not begun:
+            self.stream.readinto(self._one, 1)
         kind = self._one[0]
         if kind == 0x90:
             return kind
@@ -138,8 +138,9 @@ class Client(simple.MQTTClient):
         """Take what arrives within wait milliseconds, at most one packet; keep the line alive."""
         self._keep_alive()
         self.stream.start(LIMIT, "the rest of a packet")
-        if self.stream.readable(wait):
-            self.wait_msg()
+        # some records of TLS bring no byte: nobody is to wait for what is behind them
+        if self.stream.readable(wait) and self.stream.some(self._one, 1):
+            self.wait_msg(True)
             self.stream.flush()
 
     def _keep_alive(self):

@@ -129,25 +129,30 @@ class Stream:
         self._require_open()
         got = 0
         while got < size:
-            try:
-                count = self._tls.readinto(buffer, size - got)
-            except (OSError, ValueError) as error:
-                raise self._broken(error)
+            count = self.some(buffer, size - got)
             if count is None:
                 # TLS has nothing decrypted left: then the socket may be asked, and ipoll() on a
                 # socket sleeps in the kernel and leaves no garbage
                 for _ in self._poller.ipoll(self.left()):
                     pass
-            elif count == 0:
-                self.is_open = False
-                raise Failure("connection-lost", "the server closed it")
             else:
                 got += count
                 if got < size:
                     buffer = memoryview(buffer)[count:]
 
+    def some(self, buffer, size: int):
+        """Take up to size bytes; None if there are none now. Raises Failure."""
+        try:
+            count = self._tls.readinto(buffer, size)
+        except (OSError, ValueError) as error:
+            raise self._broken(error)
+        if count == 0:
+            self.is_open = False
+            raise Failure("connection-lost", "the server closed it")
+        return count
+
     def readable(self, wait: int) -> bool:
-        """Tell whether a byte is there, waiting up to wait milliseconds for it."""
+        """Tell whether something came, waiting up to wait milliseconds: a byte, or TLS's own."""
         self.flush()
         # asks TLS, not the socket: it counts bytes that are decrypted already
         return bool(self._tls_poller.poll(wait))

@@ -180,11 +180,16 @@ A.c = staticmethod(A.c)
         "getattr(b, '_a')",
         "class B:\n    def f(self): A()._a",
         "def f(self): self._a",
-        "from m import A\nclass B(A):\n    def f(self): self._a",
     ],
 )
 def test_an_attribute_that_is_reached_from_elsewhere_stays(use: str) -> None:
     assert one(CLASS, use) == one(CLASS + use)[: -len(use)] == CLASS.replace("_g", "_0")
+
+
+def test_an_attribute_that_an_application_may_inherit_stays() -> None:
+    text = "from m import A\nclass B(A):\n    def f(self): self._a"
+    assert one(CLASS, text) == CLASS.replace("_g", "_0")
+    assert one(CLASS, text.replace("from m", "from n")) == one(CLASS)
 
 
 def test_classes_of_one_family_do_not_meet_in_a_name() -> None:
