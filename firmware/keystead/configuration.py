@@ -24,24 +24,35 @@ class Settings:
     links: (kind, what config.json says of it) in order of preference. ntp: hosts. journal:
     (bytes, seconds) or None. log: 0 for debug to 3 for error. payload: for DPS, or None. spread:
     seconds a first boot may wait. app: the application's own, as it was written. problem: why
-    the file on the board was not taken.
+    the file on the board was not taken. It has no function: one would keep this whole module in
+    a board's heap.
     """
 
+    links: "list[tuple[str, object]]"
+    ntp: "list[object]"
+    journal: "tuple[int, int] | None" = None
+    log: int
+    payload: object
+    spread: int
+    app: object
     problem = ""
 
-    def __init__(self, document: object):
-        """document: what a JSON parser made of config.json. Raises Failure."""
-        members = fields(document, "", _RULES, " ", "=")
-        get = members.get
-        self.links = _links(members)
-        self.ntp = _hosts(get("ntp", ""))
-        self.journal = limits = get("journal")
-        if limits is not None:
-            self.journal = limits.get("bytes", 65536), limits.get("days", 7) * 86400
-        self.log = _LEVELS.split("|").index(get("log", "info"))
-        self.payload = get("payload")
-        self.spread = get("spread", 60)
-        self.app = get("app")
+
+def read(document: object) -> Settings:
+    """Return the settings of what a JSON parser made of config.json. Raises Failure."""
+    members = fields(document, "", _RULES, " ", "=")
+    get = members.get
+    settings = Settings()
+    settings.links = _links(members)
+    settings.ntp = _hosts(get("ntp", ""))
+    limits = get("journal")
+    if limits is not None:
+        settings.journal = limits.get("bytes", 65536), limits.get("days", 7) * 86400
+    settings.log = _LEVELS.split("|").index(get("log", "info"))
+    settings.payload = get("payload")
+    settings.spread = get("spread", 60)
+    settings.app = get("app")
+    return settings
 
 
 def _links(members: dict) -> list[tuple[str, object]]:  # type: ignore[type-arg]

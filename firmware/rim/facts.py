@@ -20,7 +20,12 @@ def facts(device) -> dict:
         "version": keystead.__version__,
         "resetCause": machine.reset_cause(),
         # of before the reset; all four, or the twin keeps what they were
-        "lastFailure": {"number": number, "reason": entry(str(number))[1], "text": "", "at": ""},
+        "lastFailure": {
+            "number": number,
+            "reason": (number and entry(str(number))[1]) or "",
+            "text": "",
+            "at": "",
+        },
         "provisionings": device.provisionings,
     }
     told.update(device.told)

@@ -28,6 +28,8 @@ def make(feed):
     from rim.device import Device
 
     device = Device(feed, settings)
+    if settings.problem:
+        device.told["lastFailure"] = tell(Failure("config-invalid", settings.problem))
     if machine.reset_cause() == machine.WDT_RESET:
         device.told["lastFailure"] = tell(Failure("watchdog"))
     return device

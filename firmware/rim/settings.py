@@ -6,7 +6,7 @@ a file for whole whose end is missing. What may be in it is keystead.configurati
 
 import json
 
-from keystead.configuration import Settings
+from keystead.configuration import read
 from keystead.failure import Failure
 from rim import flash
 from rim.log import ERROR, log
@@ -27,7 +27,7 @@ def load():
             flash.save("config", text)
     except Failure as failure:
         try:
-            settings = Settings(json.loads(flash.load("config") or b""))
+            settings = read(json.loads(flash.load("config") or b""))
         except (Failure, ValueError):
             raise failure
         settings.problem = failure.detail
@@ -44,7 +44,7 @@ def _read() -> tuple:
             _scan(text)
             file.seek(0)
             try:
-                return text, Settings(json.load(file))
+                return text, read(json.load(file))
             except ValueError:  # the parser has seen one character more than it took
                 raise _broken(1 + text[: file.tell() - 1].count(b"\n"))
     except OSError:

@@ -2,7 +2,7 @@
 
 import json
 
-from keystead.configuration import Settings
+from keystead.configuration import read
 from keystead.failure import Failure
 
 WIFI = '{"wifi": [{"ssid": "hall"}], %s}'
@@ -33,7 +33,7 @@ TEXTS = (
 
 for text in TEXTS:
     try:
-        one = Settings(json.loads(text))
+        one = read(json.loads(text))
         print([kind for kind, _ in one.links], one.ntp, one.journal, one.log, one.payload,
               one.spread, one.app)  # fmt: skip
     except Failure as failure:

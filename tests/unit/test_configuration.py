@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keystead.configuration import Settings
+from keystead.configuration import read
 from keystead.failure import Failure
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +52,7 @@ anything = st.recursive(
 def refusal(document: object) -> str:
     """The words with which it is refused."""
     with pytest.raises(Failure) as caught:
-        Settings(document)
+        read(document)
     assert caught.value.reason in ("config-invalid", "network-unset")
     return caught.value.detail
 
@@ -84,7 +84,7 @@ def test_whatever_takes_a_member_s_place_only_a_failure_is_raised(
         inside = inside[key]  # type: ignore[index]
     inside[path[-1]] = value  # type: ignore[index]
     try:
-        settings = Settings(document[""])
+        settings = read(document[""])
     except Failure as failure:
         assert failure.reason in ("config-invalid", "network-unset")
         return
@@ -95,7 +95,7 @@ def test_whatever_takes_a_member_s_place_only_a_failure_is_raised(
 
 @pytest.mark.parametrize("text", EXAMPLES, ids=range(len(EXAMPLES)))
 def test_every_documented_example_is_taken(text: str) -> None:
-    assert Settings(json.loads(text)).links
+    assert read(json.loads(text)).links
 
 
 def test_every_member_is_documented() -> None:
@@ -107,7 +107,7 @@ def test_every_member_is_documented() -> None:
 
 
 def test_what_was_written_is_what_the_firmware_gets() -> None:
-    settings = Settings(WHOLE)
+    settings = read(WHOLE)
     assert settings.links == [("cellular", WHOLE["cellular"]), ("wifi", WHOLE["wifi"])]
     assert settings.ntp == ["one", "two"]
     assert settings.journal == (20480, 3 * 86400)
@@ -119,30 +119,30 @@ def test_what_was_written_is_what_the_firmware_gets() -> None:
 
 
 def test_what_is_left_out_has_a_default() -> None:
-    settings = Settings(WIFI)
+    settings = read(WIFI)
     assert settings.links == [("wifi", [{"ssid": "hall"}])]
     assert (settings.ntp, settings.journal, settings.log) == ([], None, 1)
     assert (settings.payload, settings.spread, settings.app) == (None, 60, None)
-    assert Settings({**WIFI, "journal": {}}).journal == (65536, 7 * 86400)
+    assert read({**WIFI, "journal": {}}).journal == (65536, 7 * 86400)
 
 
 def test_wires_come_before_the_radio_and_that_before_a_modem() -> None:
-    settings = Settings({"cellular": MODEM, **WIFI, "ethernet": LAN})
+    settings = read({"cellular": MODEM, **WIFI, "ethernet": LAN})
     assert [kind for kind, _ in settings.links] == ["ethernet", "wifi", "cellular"]
 
 
 def test_one_ntp_host_may_stand_alone_and_an_empty_text_is_none() -> None:
-    assert Settings({**WIFI, "ntp": "one"}).ntp == ["one"]
-    assert Settings({**WIFI, "ntp": ""}).ntp == []
-    assert Settings({"wifi": [{"ssid": "hall", "password": ""}]}).links
+    assert read({**WIFI, "ntp": "one"}).ntp == ["one"]
+    assert read({**WIFI, "ntp": ""}).ntp == []
+    assert read({"wifi": [{"ssid": "hall", "password": ""}]}).links
 
 
 def test_half_a_surrogate_pair_is_a_text() -> None:
-    assert Settings(json.loads('{"wifi": [{"ssid": "\\ud800"}]}')).links
+    assert read(json.loads('{"wifi": [{"ssid": "\\ud800"}]}')).links
 
 
 def test_an_order_may_name_what_is_not_there() -> None:
-    assert Settings({**WIFI, "order": ["cellular", "wifi"]}).links[0][0] == "wifi"
+    assert read({**WIFI, "order": ["cellular", "wifi"]}).links[0][0] == "wifi"
 
 
 @pytest.mark.parametrize(
