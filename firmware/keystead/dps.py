@@ -36,6 +36,11 @@ def resource(id_scope: str, registration_id: str) -> str:
     return "%s/registrations/%s" % (id_scope, registration_id)
 
 
+def door(id_scope: str, registration_id: str) -> tuple[str, str, str]:
+    """Return (user name, resource, topic filter): what is needed before the first request."""
+    return username(id_scope, registration_id), resource(id_scope, registration_id), RESPONSES
+
+
 class Registration:
     """One registration: ask with request(), hand what arrives to receive(), wait, ask again."""
 

@@ -39,10 +39,10 @@ def _spread(wait: float, feed) -> None:
 
 def _provision(device, who: tuple, context) -> tuple:
     """Return (hub, device ID) as DPS says, and keep them."""
-    resource = "%s/registrations/%s" % (who[1], who[0])
-    token = once("rim.credentials.token", resource, "registration")
+    door = once("keystead.dps.door", who[1], who[0])
+    token = once("rim.credentials.token", door[1], "registration")
     payload = dict(device.settings.payload or {}, modelId=hub.MODEL_ID)
-    assigned = once("rim.provision.provision", who, token, context, payload, device.feed)
+    assigned = once("rim.provision.provision", who, door, token, context, payload, device.feed)
     device.life["dps"] = 0
     device.life["down"] = -1  # the hub gets its time, before DPS is asked once more
     device.subscribed = False

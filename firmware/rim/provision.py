@@ -6,7 +6,6 @@ is keystead.dps's business.
 
 import time
 
-from keystead import dps
 from keystead.failure import Failure
 from rim.log import log
 from rim.memory import chance, once
@@ -15,22 +14,23 @@ _ANSWER = 30_000  # milliseconds for DPS to answer a request
 _KEEP_ALIVE = 60  # seconds
 
 
-def provision(who: tuple, token: str, context, payload, feed):
+def provision(who: tuple, door: tuple, token: str, context, payload, feed):
     """Register at DPS and return the dps.Assignment. Raises Failure.
 
-    who: registration ID, ID scope, endpoint; token: a SAS token for DPS; context: a
+    who: registration ID, ID scope, endpoint; door: keystead.dps.door() of these; token: a SAS token for DPS; context: a
     tls.SSLContext; payload: a dict for the allocation hook; feed(): called while there is
     progress.
     """
     answers = []
     log("registering %s with %s" % (who[0], who[2]))
-    user = dps.username(who[1], who[0])
-    client = once("rim.opening.opened", who[2], context, who[0], user, token, _KEEP_ALIVE,
-                  lambda *message: answers.append(message), feed, "dps",
-                  (dps.RESPONSES,))  # fmt: skip
+    client = once("rim.opening.opened", who[2], context, who[0], door[0], token, _KEEP_ALIVE,
+                  lambda *message: answers.append(message), feed, "dps", door[2:])  # fmt: skip
     try:
+        # not before: the heap has not the room for it and the opening at once
+        from keystead.dps import Registration
+
         log("provisioning status: connected")
-        registration = dps.Registration(who[0], payload)
+        registration = Registration(who[0], payload)
         while True:
             wait = _ask(client, registration, answers)
             if registration.assignment:
