@@ -56,6 +56,8 @@ def _broke(device, name, error) -> str:
 
 # $iothub/methods/res/{status}/?$rid={request ID}
 def _method(device, name, rid, payload) -> None:
+    if rid is None:  # nobody could take the answer
+        return
     try:
         status, value = _call(device, name, payload)
         body = json.dumps(value)

@@ -17,9 +17,9 @@ _KEEP_ALIVE = 60  # seconds
 def provision(who: tuple, door: tuple, token: str, context, payload, feed):
     """Register at DPS and return the dps.Assignment. Raises Failure.
 
-    who: registration ID, ID scope, endpoint; door: keystead.dps.door() of these; token: a SAS token for DPS; context: a
-    tls.SSLContext; payload: a dict for the allocation hook; feed(): called while there is
-    progress.
+    who: registration ID, ID scope, endpoint; door: keystead.dps.door() of these; token: a SAS
+    token for DPS; context: a tls.SSLContext; payload: a dict for the allocation hook; feed():
+    called while there is progress.
     """
     answers = []
     log("registering %s with %s" % (who[0], who[2]))

@@ -69,6 +69,8 @@ def _hub():
     if not assigned:
         return "not assigned yet"
     hub, device_id, since = assigned
+    if not clock.is_set():
+        return "%s, %s" % (hub, device_id)
     return "%s, %s, for %d days" % (hub, device_id, (clock.shown() - since) // 86400)
 
 

@@ -8,6 +8,7 @@ import network
 from keystead.failure import Failure
 
 _LIMIT = 20  # seconds for one; the chip may be refused at first and let in when it tries again
+_TRIES = 20  # of the chip by itself, more than fit into the limit
 _MAYBE = "wrong password?"  # all the chip knows is that the access point stopped answering
 _WHY = {2: _MAYBE, 15: _MAYBE, 204: _MAYBE, 201: "not found", 202: "wrong password",
         1001: "no address"}  # fmt: skip
@@ -24,7 +25,7 @@ def join(known, wait, doubt):
     for station in _ordered(wlan, known, doubt):
         ssid = station["ssid"]
         try:
-            wlan.config(reconnects=_LIMIT)  # counted, else the chip tells no reason
+            wlan.config(reconnects=_TRIES)  # counted, else the chip tells no reason
             wlan.connect(ssid, station.get("password"))
             if wait(wlan.isconnected, _LIMIT):
                 wlan.config(reconnects=-1)  # from now on it comes back by itself

@@ -164,14 +164,21 @@ class Oracle:
             self._failed(text)
         if "dps-throttled" in text:
             self._heard_of = self._throttled
-        elif text.startswith("Traceback"):
+        elif "Traceback" in text:
             self.find("a traceback is on the console")
 
     def _failed(self, text: str) -> None:
         match = re.search(r"FAILURE (\d+) ([a-z0-9-]+)", text)
         name = match[2] if match else text
         self.failures[name] += 1
-        if name in ("bug", "watchdog", "app-broken", "app-absent", "out-of-memory"):
+        if name in (
+            "bug",
+            "watchdog",
+            "app-broken",
+            "app-absent",
+            "out-of-memory",
+            "journal-failed",
+        ):
             self.find(text)
 
     # ---- the cloud
