@@ -54,6 +54,8 @@ def failed(life: dict[str, float], failure: Failure, uptime: float, chance: floa
         life["down"] = uptime
     _route(life, reason, uptime)
     pace = _pace(reason)
+    if pace is _NETWORK and life["dps"] == 2:
+        pace = _NETWORK[0], _LOCAL[1]  # DPS serves many, and there is no hub to be early at
     attempt = life["attempt"]
     quick = life["quick"] and not life["refused"]  # one round of keys in haste, then no more
     life["quick"] = 0

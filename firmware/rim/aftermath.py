@@ -55,7 +55,7 @@ def after(device, failure: Failure, held: int) -> tuple[int, int]:
     Returns (milliseconds to wait before the next attempt, number to blink).
     """
     life = device.life
-    if held >= 0 and lost(life, held):
+    if held >= 0 and lost(life, held) and failure.reason != "out-of-memory":
         failure = Failure("hub-flapping", str(failure))
     told = device.told["lastFailure"] = tell(failure)
     wait = failed(life, failure, log.uptime(), chance())
@@ -69,5 +69,6 @@ def after(device, failure: Failure, held: int) -> tuple[int, int]:
 def settle(device) -> None:
     """Earlier failures are history: the connection has held for long."""
     device.settled = True
+    device.starved = 0
     settled(device.life)
     flash.store_failure(0)

@@ -3,17 +3,16 @@
 Owns the choice between the two, and what is kept. Loaded for a connection, unloaded after it.
 """
 
-import time
-
 from keystead import hub
 from rim import clock
 from rim.log import log
 from rim.memory import once
 
 
-def assign(device, who: tuple, context) -> None:
+def assign(device, who: tuple, context) -> int:
     """Give the device hub and device ID: the cached ones, or what DPS says. Raises Failure.
 
+    Returns 0, or seconds to wait before all else: the device's place in a rush of first boots.
     who: registration ID, ID scope, DPS endpoint, CRC of the factory record.
     """
     cached = once("keystead.assignment.unpack", once("rim.flash.load", "hub"), who[3])
@@ -21,20 +20,16 @@ def assign(device, who: tuple, context) -> None:
     if device.fresh:
         if not cached and not device.spread_out:
             device.spread_out = True
-            _spread(once("keystead.course.spread", who[0], device.settings.spread), device.feed)
+            wait = int(once("keystead.course.spread", who[0], device.settings.spread))
+            if wait:
+                log("first boot: %d s, so that not all come at once" % wait)
+                return wait
         cached = _provision(device, who, context)
     else:
         device.saved += 1
     device.hub, device.device_id = cached[:2]
     log("assigned hub: %s, device ID: %s" % cached[:2])
-
-
-def _spread(wait: float, feed) -> None:
-    if wait >= 1:
-        log("first boot: %d s, so that not all come at once" % wait)
-    for _ in range(int(wait)):
-        feed()
-        time.sleep(1)
+    return 0
 
 
 def _provision(device, who: tuple, context) -> tuple:

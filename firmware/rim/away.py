@@ -56,6 +56,7 @@ def _note(device, wait: int, number: int) -> None:
     device.time = time.time()
     device.waits = wait
     device.settled = False  # whether earlier failures are history
+    device.readable = True  # whether the journal is
     device.unread = False  # whether a message was not acknowledged
     device.number = number
 
@@ -89,12 +90,14 @@ def _close(device) -> None:
 def _reach(device) -> None:
     _mind_clock(device)
     try:
-        _connect(device)
+        wait = _connect(device)
+        if wait:
+            _note(device, wait * 1000, 0)
+            return
         once("keystead.course.connected", device.life)
         _note(device, 0, 0)
         show(0, 0)
         device.renew = device.reprovision = False
-        device.starved = 0
         once("rim.twin.catch_up", device)
     except Failure as failure:
         device.fail(failure)
@@ -105,14 +108,17 @@ def _reach(device) -> None:
         device.fail(Failure("bug", repr(error)))
 
 
-def _connect(device) -> None:
+def _connect(device) -> int:
+    """Connect; return 0, or the seconds to wait first."""
     # each step is unloaded before the next: a board has not the heap for all of them
     who = once("rim.credentials.identity")
     log("factory record: %s, ID scope %s" % who[:2])
     context = once("rim.ground.ground", device, who[2])
     try:
-        once("rim.assign.assign", device, who, context)
-        once("rim.connect.connect", device, context)
+        wait = once("rim.assign.assign", device, who, context)
+        if not wait:
+            once("rim.connect.connect", device, context)
+        return wait
     except Failure as failure:
         once("rim.credentials.refused", device, failure)
         raise

@@ -30,7 +30,6 @@ class Device:
     # what rim.away gives its first value
     life: dict
     told: dict
-    due: int | None
     time: int
     since: int
     lasts: int
@@ -38,6 +37,8 @@ class Device:
     starved: int
     settled: bool
     unread: bool
+    stale: bool
+    readable: bool
 
     def __init__(self, feed, settings):
         """feed(): tell the watchdog that there is progress; settings: of rim.settings."""
@@ -70,11 +71,14 @@ class Device:
         waits, or keeps the message.
         """
         bag, payload = _message(payload, properties)
-        if self.journal:  # it may be sent more than once: whoever receives it can tell
+        if self.journal and b"%24.mid=" not in bag:
+            # it may be sent more than once: whoever receives it can tell
             self.sent += 1
-            bag += b"&%%24.mid=%x" % self.sent
-        if time.ticks_diff(time.ticks_ms(), self.turned) > 1000:
+            bag += b"%s%%24.mid=%x" % (b"&" if bag else b"", self.sent)
+        if self._behind() or time.ticks_diff(time.ticks_ms(), self.turned) > 1000:
             self.turn(0)
+        if self.client and self._behind():  # two go out for one that comes in
+            self._replay()
         while self._behind() or not self._sent(bag, payload):
             if self._keeps(bag, payload):
                 return
@@ -135,14 +139,15 @@ class Device:
                 self.tidy()
             return
         try:
-            if self._is_stale():
+            if not self._busy and self._is_stale():
                 while self.client.stream.readable(0) and len(self.incoming) < _QUEUE:
                     self.client.idle(0)  # what has come already is not to be lost
                 self._deal()
                 once("rim.away.renew", self)
                 return
-            replaying = self.journal and self.journal.count
-            self.client.idle(0 if self.incoming or replaying else wait)
+            replaying = self.journal and self.journal.count and self.readable
+            waiting = self.incoming and not self._busy
+            self.client.idle(0 if waiting or replaying else wait)
             self._deal()
             if replaying:
                 self._replay()
@@ -158,7 +163,7 @@ class Device:
             return True  # rim.away sees it, too
         if age > _SETTLED and not self.settled:
             once("rim.aftermath.settle", self)
-        if self.unread and "message" in self.handlers and not self.incoming:
+        if self.unread and self.handlers.get("message") and not self.incoming:
             return True  # what was not acknowledged comes again with a new connection only
         return self.renew or self.reprovision or age > self.lasts
 
@@ -169,6 +174,8 @@ class Device:
     def starve(self) -> None:
         """Take a MemoryError: the connection goes, for the room it gives."""
         gc.collect()
+        if self.client:  # it may have stopped half-way through a packet
+            self.client.stream.is_open = False
         try:
             self.fail(Failure("out-of-memory", "%d bytes free" % gc.mem_free()))
         except MemoryError:  # not even room to say so: this ends the application, or the board
@@ -221,15 +228,16 @@ class Device:
     def _replay(self) -> None:
         """Send the oldest message of the journal."""
         journal = self.journal
-        if journal is None:
+        if journal is None or not self.readable:
             return
         try:
-            oldest = journal.peek(clock.shown() if clock.is_set() else 0)
+            sure = clock.is_set() and not self.life["doubt"]
+            oldest = journal.peek(clock.shown() if sure else 0)
             if oldest and self._sent(oldest[1], oldest[2]):
                 journal.done(oldest[3])
         except Failure as failure:
             once("rim.aftermath.complain", self, failure)
-            self.journal = None  # until the next boot
+            self.readable = False  # until the next connection
 
     # ---- in
 
@@ -237,17 +245,19 @@ class Device:
         """Take a message from the MQTT client, which can not send while it calls."""
         if len(self.incoming) < _QUEUE:
             self.incoming.append((topic, payload, packet_id))
-        else:
-            self.unread = True
+        else:  # what was for the twin is read there again
+            self.unread = self.stale = True
+            self.due = time.ticks_ms()
 
     def _deal(self) -> None:
         late = self.due is not None and time.ticks_diff(time.ticks_ms(), self.due) >= 0
         if self._busy or not (self.incoming or late):
             return
-        self._busy = True
         client = self.client
+        # before anything is set: it may find no room
         from rim import inbox
 
+        self._busy = True
         try:
             while self.incoming and client is self.client:
                 topic, payload, packet_id = self.incoming.pop(0)
@@ -286,14 +296,14 @@ class Device:
 def _message(payload, properties) -> tuple:
     """Return (property bag, payload) of a message that was made now, as bytes."""
     properties = dict(properties or {})
-    if not isinstance(payload, (bytes, str)):
-        import json
-
-        payload = json.dumps(payload)
-        properties["content_type"] = "application/json"
-        properties["content_encoding"] = "utf-8"
     if isinstance(payload, str):
         payload = payload.encode()
+    elif not isinstance(payload, (bytes, bytearray, memoryview)):
+        import json
+
+        payload = json.dumps(payload).encode()
+        properties.setdefault("content_type", "application/json")
+        properties.setdefault("content_encoding", "utf-8")
     if clock.is_set():
         properties.setdefault("creation_time", clock.stamp())
-    return hub.property_bag(properties).encode(), payload
+    return hub.property_bag(properties).encode(), bytes(payload)

@@ -25,6 +25,7 @@ def ground(device, endpoint: str):
     moved = once("rim.ladder.ensure", servers, doubt, context, endpoint, device.feed)
     if moved is not None:
         device.asked = time.time()
+    if moved is not None and moved is not False:
         device.time += moved
         life["doubt"] = 0
     log("clock: " + clock.stamp())

@@ -59,9 +59,12 @@ def _blink(number: int, wait: float, feed) -> None:
         time.sleep_ms(100)
 
 
-def broke(device, error) -> None:
-    """Tell why the application ended, and wait until it may be started again."""
-    if isinstance(error, StopIteration):
+def rest(device, error) -> None:
+    """Wait until the application may be started again; tell what it raised, None for nothing.
+
+    One that returned is not started again: its handlers may be all it wanted to have.
+    """
+    if error is None:
         log("app.py returned; staying connected")
         while True:
             device.wait(60)
@@ -69,8 +72,12 @@ def broke(device, error) -> None:
     device.handlers.clear()
     device.kept = ()
     device.tidy()
-    trace(error)
-    device.told["lastFailure"] = tell(_named(error))
+    try:
+        trace(error)
+        failure = _named(error)
+    except Exception:  # its own words can not be had: too long for the heap, or they raise
+        failure = Failure("app-broken", type(error).__name__)
+    device.told["lastFailure"] = tell(failure)
     device.stale = True
     device.due = time.ticks_ms()
     device.ends = device.ends + 1 if log.uptime() - device.started < _GOOD else 1

@@ -35,10 +35,11 @@ class Files(Storage):
     def segments(self):
         try:
             for entry in os.ilistdir("journal"):
-                name = int(entry[0])
-                if name > 0:
+                name = entry[0]
+                if name.isdigit() and name != "0":  # a cell or the state, or not ours
                     # the Unix port leaves out the size
-                    yield name, entry[3] if len(entry) > 3 else os.stat(_PATH % name)[6]
+                    size = entry[3] if len(entry) > 3 else os.stat("journal/" + name)[6]
+                    yield int(name), size
         except OSError as error:
             raise _failed(error)
 

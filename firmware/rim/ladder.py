@@ -24,9 +24,10 @@ _SPARED = 8  # servers; a pool has thousands
 
 
 def ensure(servers, doubt: bool, context, endpoint: str, feed):
-    """See to it that the clock is set; return by how many seconds it moved, None if not asked.
+    """See to it that the clock is set; return by how many seconds it moved.
 
-    servers: NTP hosts; doubt: ask though the clock is set, and keep it (0) if nobody answers;
+    None if nobody was asked, False if nobody answered and the clock stays as it is.
+    servers: NTP hosts; doubt: ask though the clock is set;
     context: a tls.SSLContext; endpoint: of DPS. Raises Failure clock-unset.
     """
     floor = max(_kept() - _DAY, clock.BUILT)  # a clock that runs fast must be put back
@@ -52,7 +53,7 @@ def ensure(servers, doubt: bool, context, endpoint: str, feed):
     if not (now or believed):
         raise Failure("clock-unset", told)
     log("clock: " + told)
-    return now and now - before
+    return now - before if now else False
 
 
 def remember() -> None:

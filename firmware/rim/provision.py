@@ -12,6 +12,7 @@ from rim.memory import chance, once
 
 _ANSWER = 30_000  # milliseconds for DPS to answer a request
 _KEEP_ALIVE = 60  # seconds
+_PATIENCE = 60  # seconds of an overloaded DPS's wait for which the line is kept
 
 
 def provision(who: tuple, door: tuple, token: str, context, payload, feed):
@@ -36,6 +37,9 @@ def provision(who: tuple, door: tuple, token: str, context, payload, feed):
             if registration.assignment:
                 log("provisioning status: assigned")
                 return registration.assignment
+            if wait > _PATIENCE and registration.status != "assigning":
+                # the application is not to stand still for so long
+                raise Failure(registration.status, retry_after=int(wait))
             log("provisioning status: %s, asking again in %d s" % (registration.status, wait))
             _linger(client, time.ticks_add(time.ticks_ms(), int(wait * 1000)))
     finally:

@@ -51,8 +51,11 @@ def _serve(device) -> None:
             from rim.together import both
 
             both(running, device)
-        raise StopIteration
-    except Exception as error:  # StopIteration and MemoryError are
-        from rim.guest import broke
+        ended: BaseException | None = None
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit and asyncio.CancelledError are an end like any
+        ended = error
+    from rim.guest import rest
 
-        broke(device, error)
+    rest(device, ended)
