@@ -174,7 +174,7 @@ class Device:
     def starve(self) -> None:
         """Take a MemoryError: the connection goes, for the room it gives."""
         gc.collect()
-        if self.client:  # it may have stopped half-way through a packet
+        if self.client and self.client.inside:
             self.client.stream.is_open = False
         try:
             self.fail(Failure("out-of-memory", "%d bytes free" % gc.mem_free()))

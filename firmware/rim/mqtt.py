@@ -31,6 +31,7 @@ class Client(simple.MQTTClient):
         self.feed = feed
         self._one = bytearray(2)
         self._acked = 0
+        self.inside = False  # a packet: whoever is stopped there leaves the line out of step
         self._pinged = self._heard = time.ticks_ms()
         self.on_message = on_message
 
@@ -43,6 +44,7 @@ class Client(simple.MQTTClient):
     def publish(self, topic, payload, retain=False, qos=0):
         """Send payload (bytes) on topic (bytes); QoS 1 waits for its PUBACK. Raises Failure."""
         stream = self.stream
+        self.inside = True
         stream.start(LIMIT, "PUBACK")
         stream.put(0x30 | qos << 1 | retain)
         self.put_size(2 + len(topic) + len(payload) + (2 if qos else 0))
@@ -56,6 +58,7 @@ class Client(simple.MQTTClient):
         self._acked = 0
         while qos and self._acked != self.pid:
             self.wait_msg()  # on_message must not publish: its PUBACK would overtake this one
+        self.inside = False
         if qos:
             self.feed()
 
@@ -76,6 +79,7 @@ class Client(simple.MQTTClient):
 
         begun: that one was taken already. A SUBACK is left for rim.opening to read.
         """
+        self.inside = True
         if not begun:
             self.stream.readinto(self._one, 1)
         kind = self._one[0]
@@ -91,6 +95,7 @@ class Client(simple.MQTTClient):
             self.feed()
         else:
             raise self.garbled("packet %02x of %d bytes" % (kind, size))
+        self.inside = False
         return kind
 
     def size(self):
