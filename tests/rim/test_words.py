@@ -65,7 +65,7 @@ entry("app-broken")
 gc.collect()
 print(gc.mem_alloc() - before < %d)
 """
-    assert printed(board, script % (1200 if board.bits == 64 else 600)) == ["True"]
+    assert printed(board, script % (2400 if board.bits == 64 else 1600)) == ["True"]
 
 
 def test_nothing_in_the_catalogue_parts_a_line_in_the_wrong_place() -> None:
