@@ -148,7 +148,8 @@ def test_every_socket_is_closed_before_the_next_is_opened(
                 "def run(device):\n"
                 "    for _ in range(6):\n"
                 "        device.renew = True\n"
-                "        device.wait(1)\n"
+                "        while device.renew:\n"
+                "            device.wait(1)\n"
                 "    print('over')\n",
             )
             await watch(board, "over")
