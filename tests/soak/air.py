@@ -68,6 +68,7 @@ class _End(asyncio.Protocol):
 
     def __init__(self, air: Air) -> None:
         self.air = air
+        self._early = b""  # what came before there was another end
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -78,6 +79,9 @@ class _End(asyncio.Protocol):
         """Pass it on."""
         if self.other and self.other.transport:
             self.other.pass_on(data)
+        else:
+            # a transport that is told to pause when it is made may read once, in older Pythons
+            self._early += data
 
     def pass_on(self, data: bytes) -> None:
         """Send what the other end took."""
@@ -138,6 +142,9 @@ class Near(_End):
             far.over(False)
             return
         self.hold(not (self.air.carries and self.air.reaches))
+        early, self._early = self._early, b""
+        if early:
+            far.pass_on(early)
 
     def hold(self, held: bool) -> None:
         """Hold what is on its way, or let it go on."""
