@@ -14,7 +14,7 @@ from host_tools.toolchain.host import Host
 from host_tools.toolchain.log import CommandFailed, Log
 from host_tools.toolchain.stamps import Stamp, key_of, whole
 
-PROJECT = ".[test,check,board,scale]"
+PROJECT = ".[test,check,scale,keyring,key-vault,hsm,postgresql]"
 _PIP = ("--no-input", "--disable-pip-version-check")
 
 
