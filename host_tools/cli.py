@@ -25,6 +25,15 @@ VERBS = {
     "registration-id": ("registration_id", "make or check registration IDs"),
     "record": ("record", "make the factory record of one board"),
     "firmware": ("firmware", "compile the firmware for a board"),
+    "batch": ("batch_command", "plan a batch of boards in the ledger"),
+    "image": ("image", "build what is flashed: filesystem, NVS, one merged file"),
+    "flash": ("flash_command", "flash, prove and record boards, many ports at once"),
+    "retrofit": ("retrofit_command", "install Keystead on a board that runs MicroPython already"),
+    "ledger": ("ledger_command", "the factory's ledger: list, show, export, verify, reconcile"),
+    "label": ("label", "labels of boards: a sheet, a PDF, ZPL"),
+    "check": ("check", "scan a label at packing: may this board leave?"),
+    "report": ("report", "a batch on one page: counts, failures, time per step"),
+    "board": ("board", "a virtual board that esptool and mpremote take for a real one"),
 }
 
 _EXIT = """exit codes: 0 done, 1 it can not be done (one line on stderr says why), 2 wrong usage,
