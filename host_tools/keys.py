@@ -5,6 +5,7 @@ or a prompt, never from the command line, where every process of the machine cou
 """
 
 import binascii
+import hashlib
 import hmac
 import os
 import sys
@@ -43,6 +44,15 @@ def derive_device_key(group_key: bytes, registration_id: str) -> bytes:
     registration ID, keyed with the group key.
     """
     return hmac.digest(group_key, registration_id.encode(), "sha256")
+
+
+def fingerprint(device_key: bytes) -> str:
+    """Return what may be written down of a device key: 64 hex digits that do not lead back to it.
+
+    The prefix makes it another hash than any that the key's use could show. People compare the
+    first 16 digits.
+    """
+    return hashlib.sha256(b"keystead device key" + device_key).hexdigest()
 
 
 def group_key(file: Path | None = None) -> bytes:

@@ -48,9 +48,11 @@ class PrivateApt:
         architectures: Sequence[str],
         log: Log,
         retries: int = 3,
+        suite: str = SUITE,
     ) -> None:
         self.folder = folder
         self.source = source
+        self.suite = suite
         self.log = log
         self._write(architectures, retries)
 
@@ -85,7 +87,7 @@ class PrivateApt:
         for name in ("cache/archives/partial", "state", "lists/partial"):
             (self.folder / name).mkdir(parents=True)
         (self.folder / "status").write_text("")
-        (self.folder / "debian.sources").write_text(self.source.stanza(SUITE, architectures))
+        (self.folder / "debian.sources").write_text(self.source.stanza(self.suite, architectures))
         configuration = _CONFIGURATION.format(
             native=architectures[0],
             architectures=" ".join(f'"{name}";' for name in architectures),
@@ -102,13 +104,13 @@ class PrivateApt:
             return "apt-get or dpkg is missing: is this really Debian?"
         if "NO_PUBKEY" in failed.output:
             return (
-                "this machine's keyring does not know the keys of Debian 13: "
+                f"this machine's keyring does not know the keys of Debian's {self.suite}: "
                 "have the package debian-archive-keyring updated, then run this again"
             )
         if failed.unreachable():
             return f"Debian's mirror {uri} can not be reached: check the network, then try again"
         if "404" in failed.output or "does not have a Release file" in failed.output:
-            return f"Debian's mirror {uri} has no suite {SUITE}, which MicroPython comes from"
+            return f"Debian's mirror {uri} has no suite {self.suite}"
         return f"apt-get can not fetch from {uri}: {failed.reason('E:')}"
 
 

@@ -1,0 +1,108 @@
+"""The console of a board that boots: what its lines mean for the factory.
+
+Owns the lines' forms, which are rim.guest's, rim.away's and rim.aftermath's, ESP-IDF's and the
+ROM's. Doesn't own the line they come from, nor the time.
+"""
+
+import re
+
+from host_tools.flash.failure import FlashFailure
+from keystead.failure import printable
+
+# the firmware's own lines begin with the seconds since its start
+_LOG = r"\[ *\d+\.\d\d\] "
+_FIRMWARE = re.compile(_LOG + r"keystead (\S+), MAC ([0-9a-f:]{17})$")
+_RECORD = re.compile(_LOG + r"factory record: (\S+), ID scope (\S+)$")
+_FAILURE = re.compile(_LOG + r"FAILURE (\d+) (.*)$")
+_CONNECTED = re.compile(_LOG + r"hub: connected$")
+# seen on the line before MicroPython starts: what -> (reason, in words)
+_TROUBLE = (
+    ("invalid header: 0x", "boot-failed", "the ROM finds no program in flash"),
+    ("flash read err", "boot-failed", "the ROM can not read the flash"),
+    ("Brownout detector was triggered", "brown-out", "the chip's supply broke down while it booted"),
+    ("waiting for download", "download-mode", "the chip stays in its ROM loader after a reset"),
+    ("Guru Meditation Error", "boot-failed", "MicroPython crashed"),
+    ("No bootable app partitions", "boot-failed", "the bootloader finds no MicroPython"),
+    ("MemoryError: ", "boot-failed", "the firmware ran out of memory"),
+    ("SyntaxError: ", "boot-failed", "a file of the firmware can not be compiled"),
+    ("ImportError: ", "boot-failed", "a file of the firmware is missing"),
+)
+# failures of what the factory wrote; all others are of the place the board stands at
+_RECORD_GROUP = 2
+_OURS = ("bug", "out-of-memory", "config-invalid", "roots-absent", "app-absent")
+# told in place of the record's line: without a network configured the firmware goes no further
+_UNSET = "network-unset"
+
+
+class Boot:
+    """A boot as its console tells it; take() line after line until it says that is enough."""
+
+    def __init__(self, mac: bytes, registration_id: str, version: str) -> None:
+        """Whose boot it is to be, and the firmware's version that was written."""
+        self._mac = mac.hex(":")
+        self._registration_id = registration_id
+        self._version = version
+        self.started = False
+        self.lines: list[str] = []
+
+    def take(self, line: str) -> bool:
+        """Take a line; return whether the board has started with its record. FlashFailure."""
+        self.lines.append(line)
+        _refuse_trouble(line)
+        if match := _FIRMWARE.search(line):
+            self._check_firmware(*match.groups())
+        elif match := _RECORD.search(line):
+            self._check_record(match[1])
+            return self.started
+        elif match := _FAILURE.search(line):
+            return self.started and _refuse_ours(int(match[1]), match[2]) == _UNSET
+        return False
+
+    def _check_firmware(self, version: str, mac: str) -> None:
+        if mac != self._mac:
+            raise FlashFailure("board-swapped", f"board {mac} booted instead of {self._mac}")
+        if version != self._version:
+            raise FlashFailure(
+                "wrong-firmware", f"keystead {printable(version)} booted instead of {self._version}"
+            )
+        self.started = True
+
+    def _check_record(self, registration_id: str) -> None:
+        if registration_id != self._registration_id:
+            raise FlashFailure(
+                "record-failed",
+                f"the board calls itself {printable(registration_id)} instead of {self._registration_id}",
+            )
+
+
+class Registration:
+    """The same until the hub has let the board in: now the network matters as well."""
+
+    def __init__(self) -> None:
+        self.last_failure = ""
+
+    def take(self, line: str) -> bool:
+        """Take a line; return whether the board is connected. FlashFailure."""
+        _refuse_trouble(line)
+        if match := _FAILURE.search(line):
+            reason = _refuse_ours(int(match[1]), match[2])
+            self.last_failure = f"{match[1]} {printable(match[2])}"
+            if reason == _UNSET:
+                raise FlashFailure("not-registered", "the board has no network configured")
+        return bool(_CONNECTED.search(line))
+
+
+def _refuse_trouble(line: str) -> None:
+    for words, reason, what in _TROUBLE:
+        if words in line:
+            raise FlashFailure(reason, what)
+
+
+def _refuse_ours(number: int, told: str) -> str:
+    """Return the failure's name if it is not of what was written; else raise FlashFailure."""
+    name = re.split("[ :]", told, maxsplit=1)[0]
+    if number // 10 == _RECORD_GROUP:
+        raise FlashFailure("record-failed", f"the board says: {number} {printable(told)}")
+    if name in _OURS:
+        raise FlashFailure("boot-failed", f"the board says: {number} {printable(told)}")
+    return name

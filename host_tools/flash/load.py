@@ -1,0 +1,74 @@
+"""The load: what every board of a batch gets, and how it is divided for the line.
+
+Owns which parts there are on a flash of a given size, and the order they go over the line in.
+Doesn't own their bytes (host_tools.images) nor a board's own part.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from host_tools.images.partitions import Layout
+from host_tools.images.parts import Part
+
+# bytes of a piece: what an interruption costs at most, and what one changed byte makes be written
+PIECE = 256 << 10
+BLOCK = 4096  # bytes that flash is erased in
+_BLANK = b"\xff" * BLOCK
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is the same for all boards of a batch that have a flash of this size.
+
+    parts: in the order they are written; files: those of the filesystem, path to content; facts:
+    versions for the ledger, e.g. {"micropython": "v1.26.1"}.
+    """
+
+    layout: Layout
+    parts: tuple[Part, ...] = field(repr=False)
+    files: Mapping[str, bytes] = field(repr=False)
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    def pieces(self) -> list[Part]:
+        """Return the parts cut into pieces, each short enough to be written again."""
+        return [piece for part in self.parts for piece in cut(part)]
+
+    @property
+    def filesystem(self) -> bytes:
+        """Return the image of the filesystem."""
+        return next(p.data for p in self.parts if p.offset == self.layout.vfs.offset)
+
+    def size(self) -> int:
+        """Return the bytes of flash that are written, without the board's own part."""
+        return sum(len(part.data) for part in self.parts)
+
+
+def cut(part: Part, size: int = PIECE) -> Iterator[Part]:
+    """Give a part in pieces that begin where flash can be erased."""
+    data, start = part.data, 0
+    while start < len(data):
+        end = min(len(data), (part.offset + start) // size * size + size - part.offset)
+        yield Part(part.name, part.offset + start, data[start:end], part.secret)
+        start = end
+
+
+def used(image: bytes) -> list[tuple[int, int]]:
+    """Return the stretches of an image that are not blank, as (offset, size) in whole blocks."""
+    stretches: list[tuple[int, int]] = []
+    for start in range(0, len(image), BLOCK):
+        block = image[start : start + BLOCK]
+        if block == _BLANK[: len(block)]:
+            continue
+        if stretches and sum(stretches[-1]) == start:
+            stretches[-1] = (stretches[-1][0], stretches[-1][1] + len(block))
+        else:
+            stretches.append((start, len(block)))
+    return stretches
+
+
+def joined(size: int, stretches: Sequence[tuple[int, bytes]]) -> bytes:
+    """Return an image of size bytes with these stretches in it, blank elsewhere."""
+    image = bytearray(b"\xff" * size)
+    for offset, data in stretches:
+        image[offset : offset + len(data)] = data
+    return bytes(image)

@@ -1,0 +1,58 @@
+"""Proof: has this very board the key that was derived for it?
+
+Owns the nonce and the judgement of the board's answer. The formula is keystead.proof's, which the
+board runs as well; the key stays on the board, and here in memory.
+"""
+
+import hmac
+import json
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from host_tools.flash.failure import FlashFailure
+from keystead import proof
+from keystead.failure import printable
+from keystead.record import FactoryRecord
+
+_NONCE = 32  # bytes
+_LONGEST = 2048  # characters of an answer that are looked at
+
+
+def nonce() -> str:
+    """Return a nonce that was never used before, in hex."""
+    return secrets.token_hex(_NONCE)
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """What is asked, and the record that the board should have."""
+
+    nonce: str
+    record: FactoryRecord
+
+    def check(self, answer: str) -> None:
+        """Judge the line that the board printed; FlashFailure proof-absent or proof-wrong."""
+        told = _parse(answer)
+        self._same("MAC", told.get("mac"), self.record.mac.hex(":"))
+        self._same("registration ID", told.get("registrationId"), self.record.registration_id)
+        self._same("record's CRC", told.get("crc"), self.record.crc())
+        wanted = proof.proof(self.record.keys()[0], self.nonce)
+        if not hmac.compare_digest(str(told.get("proof")), wanted):
+            raise FlashFailure("proof-wrong", "the board signed the nonce with another key")
+
+    def _same(self, what: str, told: object, wanted: object) -> None:
+        if told != wanted:
+            raise FlashFailure(
+                "proof-wrong", f"the board's {what} is {printable(str(told))}, not {wanted}"
+            )
+
+
+def _parse(answer: str) -> dict[str, Any]:
+    try:
+        told = json.loads(answer[:_LONGEST])
+    except ValueError:
+        told = None
+    if not isinstance(told, dict):
+        raise FlashFailure("proof-absent", f"the board answered {printable(answer)!r}")
+    return told

@@ -1,0 +1,42 @@
+"""Arguments: how verbs are told which ledger is meant, and which station they are."""
+
+import argparse
+import os
+from urllib.parse import urlsplit
+
+from host_tools.errors import CommandError
+from host_tools.ledger.errors import NoLedger
+from host_tools.ledger.ledger import Ledger, open_ledger
+
+VARIABLE = "KEYSTEAD_LEDGER"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare --ledger and --station."""
+    parser.add_argument(
+        "--ledger",
+        metavar="PLACE",
+        help="a SQLite file, or postgresql://USER@HOST/DATABASE that several stations share, its"
+        f" password in ~/.pgpass or $PGPASSWORD (default: ${VARIABLE})",
+    )
+    parser.add_argument("--station", help="who writes (default: this machine's name)")
+
+
+def opened(args: argparse.Namespace, create: bool = False) -> Ledger:
+    """Return the ledger that the arguments mean, a context manager; LedgerError."""
+    if args.ledger and _has_password(args.ledger):
+        raise CommandError(
+            "--ledger holds a password, and every user of this machine can read a command line:"
+            " put it into ~/.pgpass or $PGPASSWORD"
+        )
+    place = args.ledger or os.environ.get(VARIABLE)
+    if not place:
+        raise NoLedger(f"no ledger: name one with --ledger, or in ${VARIABLE}")
+    return open_ledger(place, getattr(args, "station", None), create)
+
+
+def _has_password(place: str) -> bool:
+    try:
+        return "://" in place and bool(urlsplit(place).password)
+    except ValueError:
+        return False
