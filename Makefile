@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-browser setup-check demo test check lint types types-firmware bench soak soak-firmware soak-emulator docs clean
+.PHONY: help setup setup-browser setup-check demo test check lint types types-firmware bench soak soak-firmware soak-emulator soak-tests docs clean
 
 help: ## show these lines
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
@@ -38,13 +38,16 @@ types-firmware: setup-check ## the firmware's types, against the ESP32's stubs
 bench: setup ## measure size, heap, speed and bytes
 	@$(BIN)/python -m bench
 
-soak: soak-firmware soak-emulator ## both of the next two
+soak: soak-firmware soak-emulator soak-tests ## all of the next three
 
 soak-firmware: setup ## a month in the field, or DAYS=n; SEED=n BITS=64
 	@$(BIN)/python -m tests.soak --days $(or $(DAYS),30) --seed $(or $(SEED),1) --bits $(or $(BITS),32)
 
 soak-emulator: setup ## fuzz the emulator for an hour, or SECONDS=n (needs .[fuzz])
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),3600)
+
+soak-tests: setup ## the tests that are too long for each day: marked soak
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m soak
 
 docs: setup ## make docs/failures.md from the catalogue
 	@$(BIN)/python -m host_tools.failures_page > docs/failures.md

@@ -1,4 +1,4 @@
-"""The boards that boards/ describes, as objects: chip, offsets, and the MicroPython pinned for each.
+"""The boards that boards/ describes, as objects: chip, offsets, and the pinned MicroPython.
 
 Owns reading boards/<BOARD>/board.toml, and where boards/ and firmware/ are: in a checkout, or in
 an installed package. What a MicroPython image says of itself (its partitions) is not here but in

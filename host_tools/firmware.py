@@ -6,8 +6,8 @@
 Everything is compiled here, because compiling on a board takes several times a module's size in
 heap. boot.py, main.py, app.py and status.py stay text: MicroPython starts the first two by name,
 the third is yours, and the last is a few lines for the REPL. No clock of a board shows a time
-before the image was built, less a day: that is now, or what SOURCE_DATE_EPOCH says for an image
-that can be built again to the byte.
+before the day the image was built, less a day: that is today, so that all images of a day are the
+same to the byte, or what SOURCE_DATE_EPOCH says.
 """
 
 import argparse
@@ -20,8 +20,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import keystead
-from host_tools import roots
+from host_tools import boards, roots
 from host_tools.errors import CommandError
 from host_tools.shrink import INTERFACE, shrink
 from host_tools.toolchain import micropython
@@ -59,25 +58,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Compile, and say how much it is."""
     ders = roots.from_file(args.ca) if args.ca else roots.azure()
-    size = build(args.folder, ders, args.umqtt, _pins(args.board) if args.board else None)
+    pins = boards.get(args.board).modules if args.board else None
+    size = build(args.folder, ders, args.umqtt, pins)
     print(f"{args.folder}: {size} bytes of .mpy")
 
 
 def source() -> Path:
     """Return the folder of the firmware's sources."""
-    folder = Path(keystead.__file__).parents[1]
-    if not (folder / "main.py").is_file():
-        raise CommandError("the firmware's sources are not installed: work from a checkout")
-    return folder
-
-
-def _pins(board: str) -> Path:
-    boards = source().parent / "boards"
-    modules = boards / board / "modules"
-    if not modules.is_dir():
-        known = ", ".join(sorted(path.parent.name for path in boards.glob("*/modules")))
-        raise CommandError(f"no board {board!r}: there are {known}")
-    return modules
+    return boards.tree() / "firmware"
 
 
 def build(
@@ -111,7 +99,8 @@ def failures() -> str:
 def _stamp(target: Path) -> int:
     """Write down when the image was built: no clock on a board can be right before that.
 
-    A day less, as the clock of whoever builds it may be wrong by hours.
+    A day less than the day of it, as the clock of whoever builds it may be wrong by hours. The
+    day, not the second: a station that is started again must not find every board outdated.
     """
     return _compile_texts({"rim.built": f"TIME = {_build_time() - _DAY}\n"}, target)
 
@@ -119,7 +108,7 @@ def _stamp(target: Path) -> int:
 def _build_time() -> int:
     said = os.environ.get("SOURCE_DATE_EPOCH", "")
     if not said:
-        return int(time.time())
+        return int(time.time()) // _DAY * _DAY
     if not said.isdecimal():
         raise CommandError("SOURCE_DATE_EPOCH is not a number of seconds since 1970")
     return int(said)

@@ -34,7 +34,7 @@ class Chip:
             raise FlashFailure("flash-unknown", "the flash chip does not tell its size")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Traffic:
     """Bytes that went over a port's line, as they were counted at it."""
 
@@ -45,3 +45,6 @@ class Traffic:
         """Return them for the ledger."""
         return {"sent": self.sent, "received": self.received}
 
+    def since(self, earlier: "Traffic") -> "Traffic":
+        """Return what came after an earlier count."""
+        return Traffic(self.sent - earlier.sent, self.received - earlier.received)

@@ -45,6 +45,15 @@ class Boot:
         self.started = False
         self.lines: list[str] = []
 
+    def missing(self) -> FlashFailure:
+        """Return what to say when the time is over."""
+        if self.started:
+            return FlashFailure("boot-failed", "the firmware started and never read its record")
+        if self.lines:
+            last = printable(self.lines[-1])
+            return FlashFailure("boot-failed", f"the firmware did not start; last line: {last}")
+        return FlashFailure("boot-silent", "the console says nothing after a reset")
+
     def take(self, line: str) -> bool:
         """Take a line; return whether the board has started with its record. FlashFailure."""
         self.lines.append(line)
@@ -80,6 +89,11 @@ class Registration:
 
     def __init__(self) -> None:
         self.last_failure = ""
+
+    def missing(self) -> FlashFailure:
+        """Return what to say when the time is over."""
+        why = f"; it says: {self.last_failure}" if self.last_failure else ""
+        return FlashFailure("not-registered", f"the board did not reach its hub in time{why}")
 
     def take(self, line: str) -> bool:
         """Take a line; return whether the board is connected. FlashFailure."""

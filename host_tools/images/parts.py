@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from host_tools.boards import Board
-from host_tools.images.partitions import Layout
-from host_tools.nvs import Entry, partition
+from host_tools.errors import CommandError
+from host_tools.images.partitions import Layout, mib
+from host_tools.nvs import BlobImages, Entry, partition
 
 NAMESPACE, KEY = "keystead", "record"  # where rim.credentials looks
 
@@ -18,6 +19,11 @@ class Part:
     offset: int
     data: bytes = field(repr=False)
     secret: bool = False
+
+    @property
+    def end(self) -> int:
+        """The first byte of flash after it."""
+        return self.offset + len(self.data)
 
 
 def shared(board: Board, image: bytes, filesystem: bytes, layout: Layout) -> tuple[Part, ...]:
@@ -34,9 +40,26 @@ def own(layout: Layout, record: bytes) -> Part:
     return Part("nvs", layout.nvs.offset, partition([entry], layout.nvs.size), secret=True)
 
 
+class OwnParts:
+    """The own parts of many boards of one layout: the bytes of own(), many times faster."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._offset = layout.nvs.offset
+        self._images = BlobImages(NAMESPACE, KEY, layout.nvs.size)
+
+    def part(self, record: bytes) -> Part:
+        """Return the part with this packed factory record. Secret."""
+        return Part("nvs", self._offset, self._images.image(record), secret=True)
+
+
 def merged(parts: Iterable[Part], flash_size: int) -> bytes:
-    """Return the whole flash, erased where no part is; later parts lie over earlier ones."""
+    """Return the whole flash, erased where no part is; later parts lie over earlier ones.
+
+    Its first byte belongs at 0. Raises CommandError if a part does not fit.
+    """
     flash = bytearray(b"\xff" * flash_size)
     for part in parts:
-        flash[part.offset : part.offset + len(part.data)] = part.data
+        if part.end > flash_size:
+            raise CommandError(f"{part.name} ends beyond a flash of {mib(flash_size)}")
+        flash[part.offset : part.end] = part.data
     return bytes(flash)

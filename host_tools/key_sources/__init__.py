@@ -9,28 +9,55 @@ OS keyring, Azure Key Vault or a PKCS#11 token. What each protects against: docs
 
 import argparse
 import os
+from collections.abc import Callable
 from pathlib import Path
 
-from host_tools import keys
 from host_tools.errors import CommandError
+from host_tools.key_sources import local, shield
+from host_tools.key_sources.key_vault import from_key_vault
+from host_tools.key_sources.os_keyring import from_keyring
 from host_tools.key_sources.source import HeldKey, KeySource
+from host_tools.key_sources.token import from_token
 
-__all__ = ["HeldKey", "KeySource", "add_arguments", "from_arguments", "open_source"]
+__all__ = [
+    "HeldKey", "KeySource", "add_arguments", "from_arguments", "open_source",
+    "secondary_from_arguments",
+]  # fmt: skip
 
 VARIABLE = "KEYSTEAD_KEY_SOURCE"
+_OPENERS: dict[str, Callable[[str], KeySource]] = {
+    "env": local.from_environment,
+    "file": local.from_file,
+    "prompt": local.from_prompt,
+    "keyring": from_keyring,
+    "keyvault": from_key_vault,
+    "pkcs11": from_token,
+}
+_PLACES = "env:NAME, file:PATH, prompt:, keyring:SERVICE/USER, keyvault:URL or pkcs11:URI"
 
 
 def add_arguments(parser: argparse.ArgumentParser, *, secondary: bool = False) -> None:
     """Declare --key-source and --group-key-file; secondary: those of the secondary key too."""
-    parser.add_argument("--key-source", metavar="SOURCE", help=f"default: ${VARIABLE}")
-    parser.add_argument("--group-key-file", type=Path, metavar="FILE", help="same as file:FILE")
+    default = f"default: ${VARIABLE}, then the key in ${local.VARIABLE}, then a prompt"
+    _add(parser, "", f"where the group key is: {_PLACES}; {default}")
     if secondary:
-        parser.add_argument("--secondary-key-source", metavar="SOURCE")
-        parser.add_argument("--secondary-group-key-file", type=Path, metavar="FILE")
+        what = "where the group's secondary key is: also install the key derived from it"
+        _add(parser, "secondary-", what)
+
+
+def _add(parser: argparse.ArgumentParser, which: str, what: str) -> None:
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(f"--{which}key-source", metavar="SOURCE", help=what)
+    group.add_argument(
+        f"--{which}group-key-file",
+        type=Path,
+        metavar="FILE",
+        help=f"short for --{which}key-source file:FILE",
+    )
 
 
 def from_arguments(args: argparse.Namespace) -> KeySource:
-    """Open the source that the arguments name, else the environment, else a prompt."""
+    """Open the source that the arguments name, else what open_source() takes by itself."""
     if args.group_key_file is not None:
         return open_source(f"file:{args.group_key_file}")
     return open_source(args.key_source)
@@ -47,13 +74,18 @@ def open_source(text: str | None = None) -> KeySource:
     """Open a key source named as "env:NAME", "file:PATH", "prompt:", "keyring:SERVICE/USER",
     "keyvault:https://NAME.vault.azure.net/secrets/SECRET" or "pkcs11:..." (RFC 7512).
 
-    None: what $KEYSTEAD_KEY_SOURCE names, else $KEYSTEAD_GROUP_KEY, else a prompt. Raises
-    CommandError, with what to do, when the source is not there or does not open.
+    None: what $KEYSTEAD_KEY_SOURCE names, else $KEYSTEAD_GROUP_KEY, else a prompt. From now on
+    this process writes no core dumps, and a key or PIN that came from the environment is no longer
+    in it: a second source must have a variable of its own. Raises CommandError, with what to do,
+    when the source is not there or does not open.
     """
+    shield.forbid_core_dumps()
     text = text or os.environ.get(VARIABLE)
-    if text is None:
-        return HeldKey(keys.group_key(), "the group key")
-    scheme, _, rest = text.partition(":")
-    if scheme == "file":
-        return HeldKey(keys.group_key(Path(rest)), f"the group key in {rest}")
-    raise CommandError(f"{text}: not yet")
+    if not text:
+        return local.usual()
+    scheme, colon, rest = text.partition(":")
+    opener = _OPENERS.get(scheme)
+    if not colon or opener is None:
+        # what was written may be the key itself: it is not repeated
+        raise CommandError(f"a key source names a place, never a key: write {_PLACES}")
+    return opener(rest)

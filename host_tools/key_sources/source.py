@@ -1,13 +1,14 @@
 """A key source: whatever can derive device keys for one enrollment group.
 
-Owns the interface, and the source that holds the group key in this process's memory. Doesn't own
-where the key comes from: each of those is a module beside this one.
+Owns the interface, and the source whose group key was read into this process. Doesn't own where
+the key comes from: each of those is a module beside this one.
 """
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
-from host_tools import keys
+from host_tools.keys import Deriver, decode_key
 
 
 class KeySource(Protocol):
@@ -38,28 +39,43 @@ class KeySource(Protocol):
 
 
 class HeldKey:
-    """A group key in this process's memory; overwritten with zeros when it is closed."""
+    """A source that was given the group key, and keeps only what derives: see keys.Deriver."""
 
-    def __init__(self, key: bytes | bytearray, label: str) -> None:
+    def __init__(self, group_key: bytes | bytearray, label: str) -> None:
         self.label = label
-        self._key = bytearray(key)
+        self._deriver: Deriver | None = Deriver(group_key)
+
+    @classmethod
+    def from_text(cls, text: str | bytearray, label: str) -> Self:
+        """Take a group key in Base64, and overwrite it where it can be; CommandError."""
+        try:
+            return cls(decode_key(text, label), label)
+        finally:
+            if isinstance(text, bytearray):
+                text[:] = bytes(len(text))
 
     def __repr__(self) -> str:
-        return f"HeldKey({self.label})"
+        return f"HeldKey({self.label!r})"
 
     def derive(self, registration_id: str) -> bytes:
         """Return the 32-byte device key of a member of the group."""
-        if not self._key:
-            raise ValueError("this key source is closed")
-        return keys.derive_device_key(self._key, registration_id)
+        return self._open().derive(registration_id)
+
+    def many(self, registration_ids: Sequence[bytes]) -> list[bytes]:
+        """Return the device keys of many members, in their order."""
+        return self._open().many(registration_ids)
 
     def close(self) -> None:
-        """Overwrite the key."""
-        self._key[:] = bytes(len(self._key))
-        self._key.clear()
+        """Let go of what derives; OpenSSL overwrites a hash's state when it is freed."""
+        self._deriver = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _open(self) -> Deriver:
+        if self._deriver is None:
+            raise ValueError(f"{self.label}: this source is closed")
+        return self._deriver

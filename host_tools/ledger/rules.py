@@ -14,13 +14,14 @@ from typing import Any
 
 from host_tools.ledger.errors import BadEvent, Scrapped, Unproven, WrongAttempt
 
+ISSUES = ("reserved", "imported")  # a registration ID is given away; imported: made elsewhere
 BEGINNINGS = ("flashing", "retrofitting")
 STEPS = ("flashed", "retrofitted", "verified", "booted", "proven", "registered")
 ENDS = ("good", "failed")
 # at any time, and the board stays what it is
 NOTES = ("checked", "labelled", "packed", "seen", "noted")
-KINDS = ("reserved", *BEGINNINGS, *STEPS, *ENDS, "scrapped", "restored", *NOTES)
-STATES = ("reserved", *BEGINNINGS, *STEPS, *ENDS, "scrapped")
+KINDS = (*BEGINNINGS, *STEPS, *ENDS, "scrapped", "restored", *NOTES)
+STATES = (*ISSUES, *BEGINNINGS, *STEPS, *ENDS, "scrapped")
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ def after(standing: Standing, name: str, kind: str, facts: Mapping[str, Any]) ->
 
     Raises BadEvent, Scrapped, WrongAttempt, Unproven; name: its registration ID, for the message.
     """
-    if kind not in KINDS or kind == "reserved":
-        raise BadEvent(f"{kind[:40]!r} is no kind of event: one of {', '.join(KINDS[1:])}")
+    if kind not in KINDS:
+        raise BadEvent(f"{kind[:40]!r} is no event of a board: one of {', '.join(KINDS)}")
     if kind in NOTES:
         return standing
     reason = str(facts.get("reason", ""))

@@ -134,11 +134,11 @@ BEGIN SELECT RAISE(ABORT, 'the ledger is append-only: no event but the next'); E
 _POSTGRESQL_GUARD = """CREATE TRIGGER {table}_no_{verb} BEFORE {verb} ON {table}
 FOR EACH STATEMENT EXECUTE FUNCTION keystead_append_only()"""
 _POSTGRESQL_REFUSAL = """CREATE FUNCTION keystead_append_only() RETURNS trigger
-LANGUAGE plpgsql AS $$ BEGIN
-RAISE EXCEPTION 'the ledger is append-only: no % of %', lower(TG_OP), TG_TABLE_NAME;
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ BEGIN
+RAISE EXCEPTION 'the ledger is append-only: no %% of %%', lower(TG_OP), TG_TABLE_NAME;
 END $$"""
 _POSTGRESQL_CHECK = """CREATE FUNCTION keystead_next_event() RETURNS trigger
-LANGUAGE plpgsql AS $$ DECLARE last record; BEGIN
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ DECLARE last record; BEGIN
 SELECT number, hash INTO last FROM event ORDER BY number DESC LIMIT 1;
 IF NEW.number <> coalesce(last.number, 0) + 1
   OR NEW.previous <> coalesce(last.hash, '{start}') THEN

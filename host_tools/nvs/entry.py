@@ -89,7 +89,7 @@ def _encode(entry: Entry) -> tuple[int, bytes]:
 
 def _number(entry: Entry, kind: int) -> bytes:
     value = entry.value
-    if isinstance(value, bytes) or isinstance(value, bool):
+    if isinstance(value, (bytes, bool)):
         raise NvsError(f"{_named(entry)}: {entry.encoding} takes a number")
     try:
         return page.number(kind, _integer(value) if isinstance(value, str) else value)

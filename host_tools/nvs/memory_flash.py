@@ -40,8 +40,9 @@ class MemoryFlash:
 
     def write(self, offset: int, data: bytes) -> None:
         """Clear the bits that are 0 in data, as NOR flash does."""
-        for index, byte in enumerate(data, offset):
-            self.content[index] &= byte
+        end = offset + len(data)
+        kept = int.from_bytes(self.content[offset:end], "little") & int.from_bytes(data, "little")
+        self.content[offset:end] = kept.to_bytes(len(data), "little")
 
     def erase(self, offset: int, n: int) -> None:
         """Set n bytes from offset on to 0xff."""

@@ -106,9 +106,7 @@ class Item:
     def pack(self) -> bytes:
         """Return the 32 bytes with their CRC."""
         name = self.key.encode("latin-1")
-        raw = _ITEM.pack(
-            self.namespace, self.kind, self.span, self.chunk, 0, name, self.body
-        )
+        raw = _ITEM.pack(self.namespace, self.kind, self.span, self.chunk, 0, name, self.body)
         return raw[:4] + struct.pack("<I", crc(raw[:4] + raw[8:])) + raw[8:]
 
     @classmethod

@@ -28,6 +28,7 @@ from host_tools.emulator.store.database import Database
 from host_tools.errors import CommandError
 from host_tools.keys import encode_key
 from tests.emulator.cloud_fixtures import HUB, LIMIT, awaited, port_of_sdks
+from tests.emulator.scripted import abort
 from tests.unit.amqp_line import KEY, Doorman
 
 
@@ -213,7 +214,7 @@ async def connected(certificates: Certificates, listener: AmqpListener) -> Async
     try:
         yield Client(reader, writer)
     finally:
-        writer.transport.abort()
+        abort(writer)
 
 
 OPENING = header(AMQP) + frame(Open("client", "localhost").encode())

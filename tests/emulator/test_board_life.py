@@ -242,31 +242,6 @@ def test_a_line_that_answers_no_ping_is_given_up(make_board: MakeBoard, ca: trus
     asyncio.run(story())
 
 
-def test_a_token_is_renewed_before_it_expires_and_the_application_does_not_notice(
-    make_board: MakeBoard, ca: trustme.CA
-) -> None:
-    async def story() -> None:
-        servers = Servers()
-        async with serving(servers, ca) as port:
-            board = make_board(port, speed=FASTER)
-            write_app(
-                board,
-                "def run(device):\n"
-                "    for hour in range(3):\n"
-                "        device.wait(3000)\n"
-                "        device.send(str(hour))\n"
-                "    print('over')\n",
-            )
-            lines = await watch(board, "over")
-        assert not any("FAILURE" in line for line in lines)
-        assert servers.users.count("dps") == 1
-        assert servers.users.count("hub") >= 3
-        assert servers.kinds.count(0x32) == 3
-        assert servers.kinds.count(0xE0) >= 2  # it says good-bye before it dials again
-
-    asyncio.run(asyncio.wait_for(story(), 60))
-
-
 # ---- keys, network, flash, memory
 
 

@@ -149,7 +149,9 @@ async def check(cloud: CloudProcess, done: Acknowledged) -> None:
     assert twin["properties"]["reported"].get("n", 0) in (done.reported, done.told)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(1, 10))]
+)
 @awaited
 async def test_nothing_acknowledged_is_lost_by_kill_9(tmp_path, seed):
     chance, done = random.Random(seed), Acknowledged()

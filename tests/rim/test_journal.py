@@ -39,7 +39,7 @@ def said(bits: int, script: str, *words: str, cwd: Path = ROOT) -> list[str]:
     return result.stdout.splitlines()
 
 
-@pytest.mark.parametrize("bits", [64, 32])
+@pytest.mark.parametrize("bits", [pytest.param(64, marks=pytest.mark.soak), 32])
 def test_a_power_cut_at_any_write_loses_nothing_that_was_promised(bits: int) -> None:
     messages, again, cuts = said(bits, "journal_cuts.py", str(STEPS))
     assert messages == "messages: 78 dropped: 26 sent: 49"

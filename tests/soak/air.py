@@ -69,6 +69,7 @@ class _End(asyncio.Protocol):
     def __init__(self, air: Air) -> None:
         self.air = air
         self._early = b""  # what came before there was another end
+        self.left = False  # there is none any more
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -79,7 +80,7 @@ class _End(asyncio.Protocol):
         """Pass it on."""
         if self.other and self.other.transport:
             self.other.pass_on(data)
-        else:
+        elif not self.left:
             # a transport that is told to pause when it is made may read once, in older Pythons
             self._early += data
 
@@ -178,7 +179,9 @@ class Near(_End):
     def leave(self) -> None:
         """Vanish; the other end hears nothing of it, and nobody hears the other end."""
         self.air.ways.discard(self)
+        self.left = True
         if self.other:
+            self.other.left = True
             self.other.other = None
             self.other = None
         if self.transport:

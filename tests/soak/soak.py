@@ -5,8 +5,12 @@ which incidents (script.py), the time (world.py) nor what is made of it all (ora
 """
 
 import asyncio
+import atexit
+import functools
 import json
 import re
+import shutil
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -168,7 +172,9 @@ class Soak:
             self._folder / "board", _MAC, bits=self._bits, heap=self._heap, hosts=hosts,
             overlay=OVERLAY,
         )  # fmt: skip
-        unix.install({"bench": self.cloud.ca_der}, self._app)
+        shutil.copytree(_installed(), unix.folder)
+        (unix.flash / "certs" / "bench.der").write_bytes(self.cloud.ca_der)
+        shutil.copyfile(self._app, unix.flash / "app.py")
         settings = unix.flash / "config.json"
         document = json.loads(settings.read_text())
         settings.write_text(json.dumps({**document, "journal": _JOURNAL}))
@@ -377,6 +383,15 @@ class Soak:
     def cut_in(self, turns: int) -> None:
         """Take its power as it waits for the so manyth time from now; -1: do not."""
         self._turns = turns
+
+
+@functools.cache
+def _installed() -> Path:
+    """Return a board's folder with the firmware in its flash, made once for all soaks."""
+    folder = Path(tempfile.mkdtemp(prefix="keystead-"))
+    atexit.register(shutil.rmtree, folder)
+    UnixBoard(folder / "board", _MAC, overlay=OVERLAY).install({})
+    return folder / "board"
 
 
 # asyncio would only log it

@@ -14,6 +14,7 @@
                               without a line in "hosts" are wrong by, null if none answers
  "hosts": {"name": ["address", port]},  names the bench's DNS knows, "name:port" for one port
                               of it; "*" is any other, null a name that it says does not exist
+ "files": "/proc/self/fd",     where the process's open files are listed, if not there
  "world": {}}                 what a world.py wants to know that is not the bench's own
 """
 
@@ -36,6 +37,7 @@ UARTS = _chip["uarts"]
 AIR = _chip["air"]
 NTP = _chip["ntp"]
 HOSTS = _chip["hosts"]
+FILES = _chip.get("files", "/proc/self/fd")
 
 world.begin(_chip)
 _offset = 0  # what the clock showed at power-on

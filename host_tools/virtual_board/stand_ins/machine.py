@@ -1,6 +1,7 @@
 """machine, as on an ESP32, with a watchdog that really ends the process."""
 
 import chip
+import ffi
 import utime
 import world
 
@@ -33,12 +34,9 @@ def soft_reset():
     _end(SOFT_RESET)
 
 
-def _end(cause):
-    # the process ends with the cause of the next start, see unix_board.py; a chip asks nobody,
-    # so no exception that somebody could catch
-    import ffi
-
-    ffi.open(None).func("v", "_exit", "i")(cause)
+# the process ends with the cause of the next start, see unix_board.py; a chip asks nobody, so no
+# exception that somebody could catch, and it needs no memory, so this is found while there is some
+_end = ffi.open(None).func("v", "_exit", "i")
 
 
 def deepsleep(milliseconds=0):

@@ -1,0 +1,142 @@
+"""From a table's rows to units: which column is what, and every row checked against all others.
+
+Owns what makes a row bad. Doesn't own the text's form (table) nor the rule of registration IDs.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from host_tools.batch.faults import BadRow
+from host_tools.batch.table import Table
+from host_tools.batch.unit import Unit
+from host_tools.errors import CommandError
+from host_tools.id_list import ensure
+from keystead.registration_id import InvalidRegistrationID, parse_mac
+
+LONGEST = 128  # characters of a serial
+_SERIAL, _MAC, _ID = "serial", "mac", "registration_id"
+# as columns are called, in small letters and without blanks, dashes and underscores
+_NAMES = {
+    "serial": _SERIAL, "serialnumber": _SERIAL, "serialno": _SERIAL, "sn": _SERIAL,
+    "mac": _MAC, "macaddress": _MAC,
+    "registrationid": _ID,
+}  # fmt: skip
+_ANY_MAC = bytes.fromhex("020000000001")  # stands in where the board will bring its own
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How registration IDs are made, and which are allowed."""
+
+    template: str
+    wide: bool
+
+    def __post_init__(self) -> None:
+        left = self.template.replace("{serial}", "").replace("{mac}", "")
+        if "{" in left or "}" in left:
+            raise CommandError(
+                f"template {self.template!r}: only {{serial}} and {{mac}} are filled in"
+            )
+
+    def name(self, serial: str, mac: bytes | None) -> str | None:
+        """Return a registration ID, None where it waits for a MAC; InvalidRegistrationID."""
+        waits = mac is None and "{mac}" in self.template
+        text = self.template.replace("{serial}", serial)
+        name = text.replace("{mac}", (mac or _ANY_MAC).hex("-"))
+        try:
+            ensure(name, self.wide)
+        except InvalidRegistrationID as error:
+            raise InvalidRegistrationID(str(error).replace(name, text)) from None
+        return None if waits else name
+
+
+def units(
+    table: Table, where: str, rule: Rule, faults: list[BadRow]
+) -> Iterator[tuple[Unit, str | None]]:
+    """Give the units of the rows that are right, and their registration IDs where they are known.
+
+    The other rows go to faults. CommandError if the head names no boards.
+    """
+    places = _places(table.head, where, rule)
+    extra = [(n, name) for n, name in enumerate(table.head) if n not in places.values() and name]
+    for line, row in table.rows:
+        if len(row) != len(table.head):
+            faults.append(BadRow(line, f"has {len(row)} fields, the head has {len(table.head)}"))
+            continue
+        fields = {what: row[place].strip() for what, place in places.items()}
+        kept = {name: row[place] for place, name in extra}
+        try:
+            yield _unit(fields, kept, line, rule)
+        except ValueError as error:  # InvalidRegistrationID is one
+            faults.append(BadRow(line, str(error)))
+
+
+def _places(head: Sequence[str], where: str, rule: Rule) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for place, name in enumerate(head):
+        what = _NAMES.get(name.lower().translate({ord(c): None for c in " _-"}))
+        if what is None:
+            continue
+        if what in found:
+            raise CommandError(f"{where}: two columns are a {what}: {head[found[what]]}, {name}")
+        found[what] = place
+    enough = (
+        _SERIAL in found or _ID in found or (_MAC in found and "{serial}" not in rule.template)
+    )
+    if not enough:
+        raise CommandError(
+            f"{where}: its first line must name a column serial or registration_id "
+            f"(mac besides, if boards are known); it has: {', '.join(head)}"
+        )
+    return found
+
+
+def _unit(
+    fields: Mapping[str, str], extra: Mapping[str, str], line: int, rule: Rule
+) -> tuple[Unit, str | None]:
+    mac = _mac(fields.get(_MAC, ""))
+    given = fields.get(_ID) or None
+    if given is None and _ID in fields and _SERIAL not in fields:
+        raise ValueError("the registration ID is empty")
+    serial = fields.get(_SERIAL, given or (mac.hex() if mac else ""))
+    _check_serial(serial)
+    name = ensure(given, rule.wide) if given else rule.name(serial, mac)
+    return Unit(serial, mac, given, extra, line), name
+
+
+def _mac(text: str) -> bytes | None:
+    if not text:
+        return None
+    mac = parse_mac(text)
+    if mac[0] & 1 or not any(mac):
+        raise ValueError(f"MAC {text!r} is no board's: it is for groups, or all zeros")
+    return mac
+
+
+def _check_serial(serial: str) -> None:
+    if not serial:
+        raise ValueError("the serial is empty")
+    if len(serial) > LONGEST:
+        raise ValueError(f"the serial has {len(serial)} characters, at most {LONGEST} are allowed")
+    if not serial.isprintable():
+        raise ValueError(f"the serial {serial!r} has a character that can not be printed")
+
+
+def unique(found: Iterable[tuple[Unit, str | None]], faults: list[BadRow]) -> list[Unit]:
+    """Return the units; one whose serial, MAC or ID an earlier one has goes to faults."""
+    serials: dict[object, int] = {}
+    macs: dict[object, int] = {}
+    names: dict[object, int] = {}
+    good = []
+    for unit, name in found:
+        line = unit.line
+        if (first := serials.setdefault(unit.serial, line)) != line:
+            faults.append(BadRow(line, f"serial {unit.serial} is on line {first} already"))
+        elif unit.mac and (first := macs.setdefault(unit.mac, line)) != line:
+            text = unit.mac.hex(":")
+            faults.append(BadRow(line, f"MAC {text} is on line {first} already"))
+        elif name and (first := names.setdefault(name, line)) != line:
+            faults.append(BadRow(line, f"registration ID {name} is on line {first} already"))
+        else:
+            good.append(unit)
+    return good

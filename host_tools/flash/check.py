@@ -1,0 +1,74 @@
+"""The checks of what is in flash: read back, parsed, compared with what was to be written.
+
+Pure: bytes in, FlashFailure out. A message names registration IDs, files and offsets, never keys.
+"""
+
+from collections.abc import Mapping
+
+from host_tools import nvs as store
+from host_tools.errors import CommandError
+from host_tools.flash.failure import FlashFailure
+from host_tools.images import filesystem as littlefs
+from host_tools.images.parts import KEY, NAMESPACE
+from host_tools.ledger import Identity
+from keystead.failure import Failure, printable
+from keystead.record import FactoryRecord, unpack
+
+_MAC = slice(6, 12)  # where a record of any version has its owner's MAC
+
+
+def refuse_other(image: bytes, identity: Identity) -> None:
+    """Refuse a board whose NVS has another identity's record; FlashFailure other-identity.
+
+    What can not be read is nobody's: a run that was cut off leaves such a partition.
+    """
+    blob = _blob(image)
+    if blob is None:
+        return
+    try:
+        record = unpack(blob, blob[_MAC])
+    except Failure:
+        return
+    if record.mac != identity.mac:
+        found = f"{printable(record.registration_id)} of board {record.mac.hex(':')}"
+    elif record.registration_id != identity.registration_id:
+        found = printable(record.registration_id)
+    else:
+        return
+    raise FlashFailure(
+        "other-identity",
+        f"the board's flash has the record of {found}, the ledger has it as"
+        f" {identity.registration_id}",
+    )
+
+
+def _blob(image: bytes) -> bytes | None:
+    try:
+        value = store.read(image).get((NAMESPACE, KEY))
+    except store.NvsError:
+        return None
+    return value if isinstance(value, bytes) else None
+
+
+def nvs(image: bytes, record: FactoryRecord) -> None:
+    """Check the NVS partition as it was read back; FlashFailure differs."""
+    try:
+        blob = store.read(image).get((NAMESPACE, KEY))
+        if not isinstance(blob, bytes):
+            raise FlashFailure("differs", "there is no factory record in the NVS read back")
+        found = unpack(blob, record.mac)
+    except (store.NvsError, Failure) as error:
+        raise FlashFailure("differs", f"the NVS read back is not as written: {error}") from None
+    if found.pack() != record.pack():
+        raise FlashFailure("differs", "the factory record read back is not the one written")
+
+
+def filesystem(image: bytes, files: Mapping[str, bytes]) -> None:
+    """Check the filesystem as it was read back, file by file; FlashFailure differs."""
+    try:
+        found = littlefs.read(image)
+    except CommandError as error:
+        raise FlashFailure("differs", f"the filesystem read back: {error}") from None
+    for name in sorted({*files, *found}):
+        if found.get(name) != files.get(name):
+            raise FlashFailure("differs", f"{name} on the board is not as written")

@@ -1,0 +1,185 @@
+"""The station: many ports at once, one ledger, one key source.
+
+Owns the threads (one a port, each with its worker process) and how they end. What happens on a
+port is steps.py's, what is shown rows.py's. The group key is in the source, and nowhere else.
+"""
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from host_tools.errors import CommandError
+from host_tools.flash.chip import Chip, Traffic
+from host_tools.flash.failure import FlashFailure
+from host_tools.flash.link import Link
+from host_tools.flash.steps import Book, Line, Order, StillThere
+from host_tools.key_sources import KeySource
+from host_tools.ledger import Identity
+
+_LOOK = 1.0  # seconds between two looks whether a board was put on a port
+# of a port that is to be used again and again: there is no board on it yet, there never will be
+_EMPTY = ("no-answer", "port-absent", "port-lost")
+_FINAL = ("worker-died", "interrupted", "port-busy")
+
+
+class DeviceKeys:
+    """Device keys from the group's key sources, for threads: tokens and prompts have one place."""
+
+    def __init__(self, primary: KeySource, secondary: KeySource | None = None) -> None:
+        self._primary, self._secondary = primary, secondary
+        self._lock = threading.Lock()
+
+    def device_keys(self, registration_id: str) -> tuple[bytes, bytes]:
+        """See steps.Keys."""
+        with self._lock:
+            primary = self._primary.derive(registration_id)
+            other = self._secondary.derive(registration_id) if self._secondary else b""
+        return primary, other
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How it went on a port: a good board, or why not; dry: what would be done."""
+
+    port: str
+    result: str  # "good", "failed", "would"
+    mac: bytes | None = None
+    registration_id: str = ""
+    step: str = ""
+    reason: str = ""
+    message: str = ""
+    seconds: float = 0
+    steps: dict[str, float] = field(default_factory=dict)
+    traffic: Traffic = field(default_factory=Traffic)
+    chip: Chip | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        told = {
+            "port": self.port,
+            "result": self.result,
+            "mac": self.mac.hex(":") if self.mac else None,
+            "registrationId": self.registration_id or None,
+            "seconds": round(self.seconds, 3),
+            "steps": {name: round(seconds, 3) for name, seconds in self.steps.items()},
+            "line": self.traffic.facts(),
+        }
+        if self.result == "failed":
+            told |= {"step": self.step, "reason": self.reason, "message": self.message}
+        return told
+
+
+@dataclass(frozen=True)
+class News:
+    """Something changed on a port: the step, how far it is (0 to 1), who the board is."""
+
+    port: str
+    step: str = ""
+    fraction: float | None = None
+    mac: bytes | None = None
+    registration_id: str = ""
+    outcome: Outcome | None = None
+    over: bool = False  # nothing more comes from this port
+
+
+class Station:
+    """Flashes the boards on some ports; iterate over run()."""
+
+    def __init__(
+        self, order: Order, book: Book, keys: DeviceKeys, dry: bool = False, stay: bool = False
+    ) -> None:
+        """dry: only say what would be done; stay: go on with the next board on the same port."""
+        self._order, self._book, self._keys = order, book, keys
+        self._dry, self._stay = dry, stay
+        self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
+        self._links: list[Link] = []
+        self._stopped = threading.Event()
+
+    def run(self, ports: Sequence[str]) -> Iterator[News]:
+        """Give the news of all ports until all are over; whoever leaves early ends them all."""
+        threads = [threading.Thread(target=self._port, args=(port,)) for port in ports]
+        for thread in threads:
+            thread.start()
+        try:
+            left = len(threads)
+            while left:
+                news = self._news.get()
+                left -= news.over
+                yield news
+        finally:
+            self._stopped.set()
+            for link in self._links:
+                link.end()
+            for thread in threads:
+                thread.join()
+
+    def _port(self, port: str) -> None:
+        try:
+            with Link(port, lambda part: self._news.put(News(port, fraction=part))) as link:
+                self._links.append(link)
+                self._boards(port, link)
+        finally:
+            self._news.put(News(port, over=True))
+
+    def _boards(self, port: str, link: Link) -> None:
+        last: bytes | None = None
+        while not self._stopped.is_set():
+            outcome = self._board(port, link, last)
+            empty = self._stay and outcome is not None and outcome.reason in _EMPTY
+            if outcome is not None and not empty:
+                last = outcome.mac if outcome.result == "good" else None
+                self._news.put(News(port, outcome=outcome))
+            if not self._stay or (outcome is not None and outcome.reason in _FINAL):
+                return
+            self._news.put(News(port, step="wait"))
+            self._await(link)
+
+    def _await(self, link: Link) -> None:
+        with contextlib.suppress(FlashFailure):  # a dead worker says so to the next call as well
+            while not self._stopped.is_set() and not link.newcomer(_LOOK):
+                pass
+
+    def _board(self, port: str, link: Link, last: bytes | None) -> Outcome | None:
+        teller = _Teller(port, self._news.put)
+        line = Line(link, self._book, self._keys, self._order, teller, but_not=last)
+        result = "would" if self._dry else "good"
+        try:
+            (line.preview if self._dry else line.flash)()
+        except StillThere:
+            return None
+        except CommandError as error:
+            return teller.outcome(line, "failed", error)
+        return teller.outcome(line, result)
+
+
+class _Teller:
+    """What the steps tell of one board, passed on as news and kept for its outcome."""
+
+    def __init__(self, port: str, put: Callable[[News], None]) -> None:
+        self._port, self._put = port, put
+        self._chip: Chip | None = None
+        self._name = ""
+        self._step = ""
+
+    def step(self, name: str) -> None:
+        self._step = name
+        self._put(News(self._port, step=name))
+
+    def chip(self, chip: Chip) -> None:
+        self._chip = chip
+        self._put(News(self._port, mac=chip.mac))
+
+    def identity(self, identity: Identity) -> None:
+        self._name = identity.registration_id
+        self._put(News(self._port, registration_id=self._name))
+
+    def outcome(self, line: Line, result: str, error: CommandError | None = None) -> Outcome:
+        reason = error.reason if isinstance(error, FlashFailure) else "ledger" if error else ""
+        return Outcome(
+            self._port, result, self._chip.mac if self._chip else None, self._name,
+            self._step, reason, str(error or ""), sum(line.seconds.values()), line.seconds,
+            line.used(), self._chip,
+        )  # fmt: skip

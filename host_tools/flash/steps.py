@@ -1,0 +1,316 @@
+"""The steps from a bare board to a good one: what follows what, and what each must see.
+
+Pure: port, ledger, keys, nonce and time are arguments. Owns the order, which is what makes it safe
+to end anywhere: the row is reserved before a byte is written, it stays this MAC's for ever, each
+run begins at the first step and finds most of it done, and `good` is the last thing said.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from host_tools import keys
+from host_tools.batch import Batch
+from host_tools.boards import Board
+from host_tools.errors import CommandError
+from host_tools.flash import check
+from host_tools.flash.chip import Chip, Traffic
+from host_tools.flash.console import Boot, Registration
+from host_tools.flash.failure import FlashFailure
+from host_tools.flash.load import Load, joined, used
+from host_tools.flash.proof import Challenge, nonce
+from host_tools.images import parts
+from host_tools.images.parts import Part
+from host_tools.ledger import Identity, LedgerError
+from keystead.failure import Failure
+from keystead.record import FactoryRecord
+
+STEPS = ("connect", "reserve", "write", "verify", "boot", "prove", "register", "record")
+SLOW = 115_200  # bits/s that every ROM loader and every USB bridge can do
+_BOOT = 45.0  # seconds from reset to the factory record's line; a board with PSRAM takes 10
+
+
+class Port(Protocol):
+    """A board on a serial port. Every method raises FlashFailure; nothing is remembered."""
+
+    @property
+    def traffic(self) -> Traffic:
+        """Return what went over the line so far."""
+
+    def connect(self, baud: int) -> Chip:
+        """Put the chip into its loader, at so many bits/s or at SLOW where it can not."""
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return what is in flash."""
+
+    def blank(self, offset: int, size: int) -> bool:
+        """Tell whether the flash is erased there."""
+
+    def write(self, pieces: Sequence[Part]) -> int:
+        """Write what is not there yet, each piece checked by its MD5; return the bytes written."""
+
+    def restart(self) -> None:
+        """Reset the chip so that it runs what is in flash."""
+
+    def line(self, seconds: float) -> str | None:
+        """Return the next line of the console, None if none comes for so long."""
+
+    def prove(self, nonce: str) -> str:
+        """Have the running board sign a nonce; return the line it prints."""
+
+
+class Book(Protocol):
+    """What is needed of a ledger; host_tools.ledger.Ledger is one."""
+
+    def peek(self, batch_name: str, mac: bytes, chip: str) -> Identity: ...
+
+    def reserve(self, batch_name: str, mac: bytes, chip: str) -> Identity: ...
+
+    def begin_attempt(self, registration_id: str, kind: str = "flashing", **facts: Any) -> int: ...
+
+    def append(self, registration_id: str, kind: str, **facts: Any) -> object: ...
+
+
+class Keys(Protocol):
+    """Derives what belongs into a record; the group key is somewhere behind it."""
+
+    def device_keys(self, registration_id: str) -> tuple[bytes, bytes]:
+        """Return primary and secondary device key; the secondary may be b""."""
+
+
+class Told(Protocol):
+    """Whom the steps tell how far they are."""
+
+    def step(self, name: str) -> None: ...
+
+    def chip(self, chip: Chip) -> None: ...
+
+    def identity(self, identity: Identity) -> None: ...
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be made, the same for all ports.
+
+    load: flash size in bytes to Load, CommandError where it does not fit; firmware: version that
+    the board is to show when it boots; register: seconds it may take to be connected to its hub,
+    0 to not wait for it.
+    """
+
+    batch: Batch
+    board: Board
+    load: Callable[[int], Load]
+    firmware: str
+    baud: int = 460_800
+    register: float = 0
+    replace_identity: bool = False
+    boot: float = _BOOT
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt to make a board, as the ledger is told it."""
+
+    book: Book
+    registration_id: str
+    number: int
+
+    def note(self, kind: str, **facts: Any) -> None:
+        """Append what happened; LedgerError."""
+        self.book.append(self.registration_id, kind, attempt=self.number, **facts)
+
+
+class StillThere(Exception):
+    """The board that was made last is still on the port."""
+
+
+@dataclass
+class Line:
+    """One port's way through the steps. but_not: the MAC of a board that is done already."""
+
+    port: Port
+    book: Book
+    keys: Keys
+    order: Order
+    told: Told
+    nonce: Callable[[], str] = nonce
+    clock: Callable[[], float] = time.monotonic
+    seconds: dict[str, float] = field(default_factory=dict)
+    but_not: bytes | None = None
+    _step: str = "connect"
+    _before: Traffic = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._before = self.port.traffic
+
+    def used(self) -> Traffic:
+        """Return the bytes that this board took on the line."""
+        return self.port.traffic.since(self._before)
+
+    def preview(self) -> Identity:
+        """Say which identity the board would get; nothing is changed, and the board boots again.
+
+        Raises FlashFailure or a LedgerError, as flash() would.
+        """
+        with self._at("connect"):
+            chip, load = self._meet()
+        with self._at("reserve"):
+            identity = self._identity(chip, load)
+            self.told.identity(identity)
+            self.port.restart()
+        return identity
+
+    def flash(self) -> Identity:
+        """Make the board on the port a good one, or raise why not: FlashFailure, LedgerError.
+
+        What fails from the first byte on is in the ledger as `failed`, with step and reason.
+        """
+        with self._at("connect"):
+            chip, load = self._meet()
+        with self._at("reserve"):
+            self._identity(chip, load)
+            identity = self.book.reserve(self.order.batch.name, chip.mac, chip.name)
+            self.told.identity(identity)
+            record = self._record(identity)
+            attempt = self._begin(identity, chip, load, record)
+        try:
+            self._make(chip, load, record, attempt)
+        except CommandError as error:
+            self._regret(attempt, error)
+            raise
+        return identity
+
+    # ---- before anything is written
+
+    def _meet(self) -> tuple[Chip, Load]:
+        chip = self.port.connect(self.order.baud)
+        if chip.mac == self.but_not:
+            self.port.restart()
+            raise StillThere
+        self.told.chip(chip)
+        chip.check(self.order.board.chip, self.order.board.name)
+        try:
+            return chip, self.order.load(chip.flash_size)
+        except CommandError as error:
+            raise FlashFailure("flash-too-small", str(error)) from None
+
+    def _identity(self, chip: Chip, load: Load) -> Identity:
+        """Return whose the board is to be; refuse one that is somebody else's already."""
+        identity = self.book.peek(self.order.batch.name, chip.mac, chip.name)
+        if not self.order.replace_identity:
+            nvs = load.layout.nvs
+            if not self.port.blank(nvs.offset, nvs.size):
+                check.refuse_other(self.port.read(nvs.offset, nvs.size), identity)
+        return identity
+
+    def _record(self, identity: Identity) -> FactoryRecord:
+        batch = self.order.batch
+        primary, secondary = self.keys.device_keys(identity.registration_id)
+        name = identity.registration_id
+        try:
+            return FactoryRecord(
+                identity.mac, batch.id_scope, name, primary, secondary, batch.endpoint
+            )
+        except Failure as failure:
+            raise FlashFailure("keys", f"no factory record for {name}: {failure}") from None
+
+    def _begin(self, identity: Identity, chip: Chip, load: Load, record: FactoryRecord) -> Attempt:
+        facts = {
+            "chip": chip.description,
+            "esptool": chip.esptool,
+            "keystead": self.order.firmware,
+            **load.facts,
+        }
+        fingerprint = keys.fingerprint(record.keys()[0])
+        number = self.book.begin_attempt(
+            identity.registration_id, "flashing", fingerprint=fingerprint, **facts
+        )
+        return Attempt(self.book, identity.registration_id, number)
+
+    # ---- from the first byte on
+
+    def _make(self, chip: Chip, load: Load, record: FactoryRecord, attempt: Attempt) -> None:
+        own = parts.own(load.layout, record.pack())
+        with self._at("write"):
+            written, chip = self._write(chip, [*load.pieces(), own])
+            attempt.note("flashed", bytes=written, baud=chip.baud)
+        with self._at("verify"):
+            check.nvs(self.port.read(own.offset, len(own.data)), record)
+            check.filesystem(self._read_back(load), load.files)
+            attempt.note("verified", files=len(load.files))
+        with self._at("boot"):
+            self.port.restart()
+            boot = Boot(record.mac, record.registration_id, self.order.firmware)
+            self._watch(boot.take, self.order.boot, boot.missing)
+            attempt.note("booted")
+        with self._at("prove"):
+            challenge = Challenge(self.nonce(), record)
+            challenge.check(self.port.prove(challenge.nonce))
+            attempt.note("proven")
+            self.port.restart()
+        if self.order.register:
+            with self._at("register"):
+                registration = Registration()
+                self._watch(registration.take, self.order.register, registration.missing)
+                attempt.note("registered")
+        with self._at("record"):
+            attempt.note("good", seconds=self._rounded(), line=self.used().facts())
+
+    def _write(self, chip: Chip, pieces: Sequence[Part]) -> tuple[int, Chip]:
+        """Write; once more and slowly where the line was too fast for it."""
+        try:
+            return self.port.write(pieces), chip
+        except FlashFailure as failure:
+            if chip.baud <= SLOW or failure.reason not in ("write-failed", "no-answer"):
+                raise
+        again = self.port.connect(SLOW)
+        if again.mac != chip.mac:
+            raise FlashFailure("board-swapped", f"another board, {again.mac.hex(':')}, is there")
+        return self.port.write(pieces), again
+
+    def _read_back(self, load: Load) -> bytes:
+        """Return the filesystem as it is in flash: what is blank was compared by its MD5."""
+        start = load.layout.vfs.offset
+        image = load.filesystem
+        stretches = [(at, self.port.read(start + at, size)) for at, size in used(image)]
+        return joined(len(image), stretches)
+
+    def _watch(
+        self, take: Callable[[str], bool], seconds: float, missing: Callable[[], FlashFailure]
+    ) -> None:
+        end = self.clock() + seconds
+        while (left := end - self.clock()) > 0:
+            line = self.port.line(left)
+            if line is not None and take(line):
+                return
+        raise missing()
+
+    # ---- time and blame
+
+    @contextmanager
+    def _at(self, name: str) -> Iterator[None]:
+        self._step = name
+        self.told.step(name)
+        begun = self.clock()
+        try:
+            yield
+        except FlashFailure as failure:
+            failure.step = failure.step or name
+            raise
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0) + self.clock() - begun
+
+    def _rounded(self) -> Mapping[str, float]:
+        return {name: round(seconds, 3) for name, seconds in self.seconds.items()}
+
+    def _regret(self, attempt: Attempt, error: CommandError) -> None:
+        if isinstance(error, LedgerError):  # it takes no more of this attempt
+            return
+        reason = error.reason if isinstance(error, FlashFailure) else "keys"
+        detail = error.detail if isinstance(error, FlashFailure) else str(error)
+        try:
+            attempt.note("failed", step=self._step, reason=reason, detail=detail)
+        except LedgerError as refusal:
+            raise CommandError(f"{error}; and the ledger does not have it: {refusal}") from None

@@ -1,0 +1,97 @@
+"""Flash boards: write, read back, boot, prove, record; many ports at once.
+
+  export KEYSTEAD_GROUP_KEY=...
+  keystead flash --ledger ledger.db --batch pilot \\
+      --port /dev/ttyUSB0 --port /dev/ttyUSB1 \\
+      --micropython ESP32_GENERIC_C3-20260406-v1.28.0.bin \\
+      --config config.json
+
+Each board gets MicroPython, the firmware with your configuration and application, and its own
+factory record with the device key derived for it. What was written is read back and parsed; then
+the board boots, and signs a nonce with its key. Only then it is `good` in the ledger.
+
+Whatever ends a run - Ctrl-C, a cable, a power cut - run the same command again: a board keeps the
+identity that was reserved for its MAC, and only what is not in its flash yet is written. A board
+that is good may be flashed again with newer files; it keeps its identity as well.
+
+With --register a board is good only after it reached its hub by itself, end to end. --dry-run
+writes nothing and says which identity each board would get. --continuous goes on with the next
+board put on the same port, until Ctrl-C.
+
+Exit codes: 0 all boards are good, 1 some are not (each says why, and so does the ledger), 2 wrong
+usage, 130 interrupted. The guide: docs/factory.md.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+import keystead
+from host_tools import boards, key_sources, ledger, serial_line
+from host_tools.errors import CommandError
+from host_tools.flash import rows
+from host_tools.flash.order import content, loads
+from host_tools.flash.process import keep_no_core
+from host_tools.flash.station import DeviceKeys, Outcome, Station
+from host_tools.flash.steps import Order
+from host_tools.images import micropython_image
+
+_BAUD = 460_800  # bits/s: every USB bridge can
+_REGISTER = 120.0  # seconds: a first boot may wait a minute so that not all come at once
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    ledger.add_arguments(parser)
+    add = parser.add_argument
+    add("--batch", required=True, metavar="NAME", help="a batch of the ledger: `keystead batch`")
+    ports = parser.add_mutually_exclusive_group(required=True)
+    ports.add_argument(
+        "--port",
+        action="append",
+        metavar="URL",
+        help="a device, or rfc2217://HOST:PORT; may be given more than once",
+    )
+    ports.add_argument("--all-ports", action="store_true", help="every serial port there is")
+    add("--micropython", type=Path, metavar="FILE", help="the image (default: fetch the pinned one)")
+    add("--sha256", metavar="HEX", help="of an image that is not the pinned one")
+    add("--config", type=Path, metavar="FILE", help="config.json: docs/configuration.md")
+    add("--app", type=Path, metavar="FILE", help="your app.py: docs/application.md")
+    add("--ca", type=Path, metavar="PEM", help="trust the roots in this file instead of Azure's")
+    key_sources.add_arguments(parser, secondary=True)
+    add("--baud", type=_baud, default=_BAUD, help="bits/s, 115200 where it fails (%(default)s)")
+    add(
+        "--register",
+        type=_seconds,
+        nargs="?",
+        const=_REGISTER,
+        default=0,
+        metavar="SECONDS",
+        help=f"wait until the board has reached its hub (default: {_REGISTER:.0f} s)",
+    )
+    add(
+        "--replace-identity",
+        action="store_true",
+        help="overwrite a board that has another identity's record",
+    )
+    add("--continuous", action="store_true", help="go on with the next board on the same port")
+    add("--dry-run", action="store_true", help="write nothing, say what would be done")
+    add("--json", action="store_true", help="print one JSON object a line")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Flash; 0 if all boards are good."""
+    keep_no_core()
+    ports = _ports(args)
+    with ledger.opened(args) as book:
+        order = _order(args, book)
+        with _keys(args) as keys:
+            station = Station(order, book, keys, args.dry_run, args.continuous)
+            with rows.shown(ports, args.json) as view:
+                outcomes = rows.follow(station.run(ports), view)
+    _sum_up(args, outcomes)
+    return 0 if outcomes and all(one.result != "failed" for one in outcomes) else 1

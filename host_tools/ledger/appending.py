@@ -1,0 +1,136 @@
+"""Appending: the next event of the chain, and what follows from it in the other tables.
+
+Runs within a transaction that somebody else began. Doesn't own the rules (rules.py) nor the form
+of an event (chain.py).
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, select, update
+
+from host_tools.ledger import chain, rules, tables
+from host_tools.ledger.database import Dialect
+from host_tools.ledger.errors import UnknownBoard
+from host_tools.ledger.model import Event, Identity
+
+_COLUMNS = tables.event.c
+_LAST = select(_COLUMNS.number, _COLUMNS.hash).order_by(_COLUMNS.number.desc()).limit(1)
+_IDENTITY = tables.identity.c
+
+
+class Writer:
+    """A transaction that appends: at which moment, and by whom."""
+
+    def __init__(self, connection: Connection, dialect: Dialect, at: str, station: str) -> None:
+        self.connection = connection
+        self._dialect = dialect
+        self._at = at
+        self._station = station
+
+    # the lock comes last of all locks of a transaction, so that no two can wait for each other
+    def event(self, kind: str, name: str | None, facts: Mapping[str, Any]) -> Event:
+        """Append one event; facts: fit already."""
+        self._dialect.lock_head(self.connection)
+        number, made = last(self.connection)
+        found = chain.follow((number, made), self._at, self._station, kind, name, facts)
+        row = {
+            "number": found.number,
+            "at": found.at,
+            "station": found.station,
+            "kind": found.kind,
+            "registration_id": found.registration_id,
+            "facts": chain.canonical(found.facts),
+            "previous": found.previous,
+            "hash": found.hash,
+        }
+        self.connection.execute(insert(tables.event), row)
+        return found
+
+    def of_board(self, name: str, kind: str, facts: dict[str, Any]) -> Event:
+        """Append what happened to a board, if the rules let it; a beginning gets its number."""
+        row = self._board(name)
+        standing = standing_of(row)
+        if kind in rules.BEGINNINGS:
+            facts = {**facts, "attempt": standing.attempt + 1}
+        after = rules.after(standing, row.registration_id, kind, facts)
+        made = self.event(kind, row.registration_id, facts)
+        values = {**columns_of(after), **taken_over(facts), "event": made.number, "updated": made.at}
+        self.connection.execute(
+            update(tables.identity)
+            .where(_IDENTITY.registration_id == row.registration_id)
+            .values(values)
+        )
+        return made
+
+    def _board(self, name: str) -> Row[Any]:
+        wanted = (
+            select(tables.identity)
+            .where(func.lower(_IDENTITY.registration_id) == name.lower())
+            .with_for_update()
+        )
+        row = self.connection.execute(wanted).one_or_none()
+        if row is None:
+            raise UnknownBoard(f"the ledger knows no board {name[:128]!r}: was it reserved?")
+        return row
+
+
+def last(connection: Connection) -> tuple[int, str]:
+    """Return number and hash of the last event."""
+    row = connection.execute(_LAST).one_or_none()
+    return (row.number, row.hash) if row else (0, chain.START)
+
+
+def standing_of(row: Row[Any]) -> rules.Standing:
+    """Return what the rules know of an identity's row."""
+    return rules.Standing(
+        row.state, row.reason, row.attempt, bool(row.running), bool(row.proven)
+    )
+
+
+def columns_of(standing: rules.Standing) -> dict[str, Any]:
+    """Return how a standing is kept in an identity's row."""
+    return {
+        "state": standing.state,
+        "reason": standing.reason,
+        "attempt": standing.attempt,
+        "running": int(standing.running),
+        "proven": int(standing.proven),
+    }
+
+
+def taken_over(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return which facts of any event become the identity's own."""
+    fingerprint = facts.get("fingerprint")
+    return {"fingerprint": str(fingerprint)} if fingerprint else {}
+
+
+def event_of(row: Row[Any]) -> Event:
+    """Return the event of a row."""
+    return Event(
+        row.number,
+        row.at,
+        row.station,
+        row.kind,
+        row.registration_id,
+        json.loads(row.facts),
+        row.previous,
+        row.hash,
+    )
+
+
+def identity_of(row: Row[Any]) -> Identity:
+    """Return the identity of a row."""
+    return Identity(
+        row.registration_id,
+        row.batch,
+        row.serial,
+        bytes.fromhex(row.mac),
+        row.fingerprint,
+        row.state,
+        row.chip,
+        row.reason,
+        row.attempt,
+        row.updated,
+    )

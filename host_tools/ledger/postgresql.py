@@ -1,0 +1,137 @@
+"""PostgreSQL: the ledger that several stations share.
+
+The password comes from where libpq looks for it: ~/.pgpass, $PGPASSWORD, a service file.
+"""
+
+import importlib
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from host_tools.errors import CommandError
+from host_tools.ledger.database import WAIT, Again
+from host_tools.ledger.errors import (
+    DiskFull,
+    LedgerError,
+    Locked,
+    NoLedger,
+    NotALedger,
+    ReadOnly,
+    ServerGone,
+)
+
+SCHEMA = "keystead"
+_POOL = 20  # connections of one station
+# a number that nobody else is likely to lock in this database
+_HEAD = 0x6B657973_74656164
+_RACES = {"40001", "40P01", "23505"}  # serialization, deadlock, a key that another just made
+_WORDS = {
+    "25006": (ReadOnly, "takes no changes: it is a standby, or set to read-only"),
+    "42501": (ReadOnly, "does not let this user do that ({why}): have the rights granted"),
+    "53100": (DiskFull, "has no room left on its disk"),
+    "53300": (ServerGone, "has no connection to spare: too many stations or programs"),
+    "55P03": (Locked, f"was locked by another station for more than {WAIT} s: try again"),
+    "57014": (Locked, "took too long for a statement: try again"),
+    "3D000": (NoLedger, "has no such database: create it (CREATE DATABASE ...), or mend the name"),
+    "28P01": (LedgerError, "refuses the password: mend ~/.pgpass or $PGPASSWORD"),
+    "28000": (LedgerError, "refuses this user: {why}"),
+}
+
+
+class Postgresql:
+    """A ledger in the schema `keystead` of a database."""
+
+    name = "postgresql"
+
+    def __init__(self, place: str) -> None:
+        """Raise CommandError for a URL that is none, or if psycopg is not installed."""
+        try:
+            url = make_url(place)
+        except (ArgumentError, ValueError):
+            raise CommandError(
+                "the ledger's URL can not be read: write postgresql://USER@HOST/DATABASE"
+            ) from None
+        if url.drivername not in ("postgresql", "postgres"):
+            raise CommandError(f"a ledger's URL begins with postgresql://, not {url.drivername}")
+        try:
+            importlib.import_module("psycopg")  # which may be there and find no libpq
+        except ImportError:
+            raise CommandError(
+                "a ledger on PostgreSQL needs psycopg: pip install 'keystead[postgresql]'"
+            ) from None
+        self._url = url.set(drivername="postgresql+psycopg")
+        self.place = _shown(url)
+
+    def engine(self) -> Engine:
+        """Return what makes connections; one that died unused is replaced unseen."""
+        arguments = {"connect_timeout": WAIT, "application_name": "keystead"}
+        arguments = {
+            name: value for name, value in arguments.items() if name not in self._url.query
+        }
+        made = create_engine(
+            self._url,
+            pool_pre_ping=True,
+            pool_size=_POOL,
+            pool_timeout=WAIT,
+            connect_args=arguments,
+            hide_parameters=True,
+        )
+        event.listen(made, "connect", _connected)
+        return made
+
+    def lock_head(self, connection: Connection) -> None:
+        """Take the lock that goes with the transaction, wherever that ends."""
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_HEAD})")
+
+    def has_tables(self, connection: Connection) -> bool | None:
+        """Tell whether there is a ledger; None: other tables of this name."""
+        found = connection.exec_driver_sql(
+            f"SELECT tablename FROM pg_tables WHERE schemaname = '{SCHEMA}'"
+        )
+        names = {str(row[0]) for row in found}
+        if {"about", "event", "identity"} <= names:
+            return True
+        return None if names else False
+
+    def prepare(self, connection: Connection) -> None:
+        """Make the schema."""
+        connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+
+    def explain(self, error: DBAPIError) -> LedgerError | Again | None:
+        """Return what an error means, by its SQLSTATE."""
+        state = getattr(error.orig, "sqlstate", None) or ""
+        why = str(error.orig).partition("\n")[0]
+        if state in _RACES:
+            return Again()
+        if state in _WORDS:
+            kind, words = _WORDS[state]
+            return kind(f"{self.place} {words.format(why=why)}")
+        if state in ("42P01", "3F000"):  # dropped while it was open
+            return NotALedger(f"{self.place} has no ledger of keystead")
+        silent = isinstance(error, (OperationalError, InterfaceError)) and not state
+        if error.connection_invalidated or state[:2] in ("08", "57") or silent:
+            return ServerGone(f"{self.place} can not be reached ({_plain(why)}): does it run?")
+        return None
+
+
+def _shown(url: URL) -> str:
+    return url._replace(password=None, query={}).render_as_string()
+
+
+def _plain(why: str) -> str:
+    return why.removeprefix("connection failed: ").rstrip(": ") or "no answer"
+
+
+# a station that froze within a transaction must not hold up the others for ever
+def _connected(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    for statement in (
+        f"SET search_path TO {SCHEMA}",
+        f"SET lock_timeout TO '{WAIT}s'",
+        f"SET idle_in_transaction_session_timeout TO '{WAIT}s'",
+    ):
+        cursor.execute(statement)
+    cursor.close()
+    connection.commit()

@@ -1,0 +1,132 @@
+"""SQLite: the ledger of one machine, a file.
+
+WAL, so that readers never wait for a writer; synchronous FULL, so that what was committed
+outlives a power cut: an identity given away twice is worse than a millisecond.
+"""
+
+import sqlite3
+from pathlib import Path
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+
+from host_tools.ledger.database import WAIT, WRITES, Again
+from host_tools.ledger.errors import (
+    DiskFull,
+    LedgerError,
+    Locked,
+    NoLedger,
+    NotALedger,
+    ReadOnly,
+)
+
+_POOL = 20  # connections, for threads that read at the same time
+_MAKE = "`keystead batch create` makes one"
+
+
+class Sqlite:
+    """A ledger in a file."""
+
+    name = "sqlite"
+
+    def __init__(self, path: Path, create: bool) -> None:
+        """Raise NoLedger if there is no file and none is to be made."""
+        self.place = str(path)
+        self._path = path.absolute()
+        self._mode = "rwc" if create else "rw"
+        if path.is_dir():
+            raise NotALedger(f"{path} is a folder: name the ledger's file in it")
+        if not path.exists() and not create:
+            raise NoLedger(f"there is no ledger at {path}: {_MAKE}, or mend --ledger")
+        if not path.absolute().parent.is_dir():
+            raise NoLedger(f"there is no folder {path.parent} for the ledger: make it first")
+
+    def engine(self) -> Engine:
+        """Return what makes connections."""
+        made = create_engine(
+            "sqlite://",
+            creator=self._connect,
+            poolclass=QueuePool,
+            pool_size=_POOL,
+            pool_timeout=WAIT,
+        )
+        event.listen(made, "connect", _connected)
+        event.listen(made, "begin", _begin)
+        return made
+
+    def _connect(self) -> sqlite3.Connection:
+        mode = self._mode
+        try:
+            return self._open(f"mode={mode}")
+        except sqlite3.OperationalError:
+            if mode == "rwc" or self._wal().exists():
+                raise
+            # a copy on a medium that takes no -shm file beside it; nobody can write there
+            return self._open("mode=ro&immutable=1")
+
+    def _open(self, options: str) -> sqlite3.Connection:
+        made = sqlite3.connect(
+            f"file:{quote(str(self._path))}?{options}",
+            uri=True,
+            timeout=WAIT,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            made.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.Error:
+            made.close()
+            raise
+        return made
+
+    def _wal(self) -> Path:
+        return self._path.with_name(f"{self._path.name}-wal")
+
+    def lock_head(self, connection: Connection) -> None:
+        """BEGIN IMMEDIATE has done it."""
+
+    def has_tables(self, connection: Connection) -> bool | None:
+        """Tell whether there is a ledger; None: other tables."""
+        found = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'")
+        names = {str(row[0]) for row in found}
+        if {"about", "event", "identity"} <= names:
+            return True
+        return None if names else False
+
+    def prepare(self, connection: Connection) -> None:
+        """Nothing to do: the file is there."""
+
+    def explain(self, error: DBAPIError) -> LedgerError | Again | None:
+        """Return what an error means, by SQLite's own code."""
+        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+        what = str(error.orig)
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return Locked(
+                f"{self.place} was locked by another program for more than {WAIT} s:"
+                " end what holds it, then try again"
+            )
+        if code == sqlite3.SQLITE_READONLY:
+            return ReadOnly(f"{self.place} is read-only here: nothing can be recorded in it")
+        if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+            return DiskFull(f"{self.place} can not be written ({what}): is the disk full?")
+        if code == sqlite3.SQLITE_CANTOPEN:
+            return ReadOnly(f"{self.place} can not be opened: may you read and write its folder?")
+        if code == sqlite3.SQLITE_NOTADB:
+            return NotALedger(f"{self.place} is not a ledger of keystead")
+        if code == sqlite3.SQLITE_CORRUPT:
+            return LedgerError(
+                f"{self.place} is damaged ({what}): go on with your last copy of it"
+            )
+        return None
+
+
+def _connected(connection: sqlite3.Connection, entry: ConnectionPoolEntry) -> None:
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA trusted_schema = OFF")
+
+
+def _begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(WRITES)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

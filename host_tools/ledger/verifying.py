@@ -1,0 +1,119 @@
+"""Verifying: the whole chain, then every table beside it.
+
+Owns what is read for it, at one moment. Doesn't own what must agree (replay.py).
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from host_tools.ledger import chain, tables
+from host_tools.ledger.appending import event_of
+from host_tools.ledger.errors import LedgerError, Tampered
+from host_tools.ledger.model import Verdict
+from host_tools.ledger.planning import digest
+from host_tools.ledger.replay import Differences, Replay
+
+_PAGE = 1000  # rows at once
+
+
+def verify(
+    connection: Connection,
+    dialect: str,
+    head: str | None,
+    progress: Callable[[int], object] = lambda number: None,
+) -> Verdict:
+    """Return what was seen if all is in order, else raise Tampered.
+
+    progress: told the number of an event now and then; LedgerError if head is none.
+    """
+    wanted = chain.parse_head(head) if head is not None else None
+    replay = _walk(connection, wanted, progress)
+    differences = Differences(replay)
+    for table, compare in (
+        (tables.batch, differences.batch),
+        (tables.identity, differences.identity),
+    ):
+        for row in _rows(connection, select(table)):
+            compare(row._mapping)
+    differences.all_seen()
+    for name in replay.batches:
+        _compare_units(connection, name, differences)
+    _check_guards(connection, dialect, replay.number)
+    return Verdict(
+        replay.number,
+        len(replay.batches),
+        len(replay.identities),
+        chain.head(replay.number, replay.hash),
+    )
+
+
+def _walk(
+    connection: Connection,
+    wanted: tuple[int | None, str] | None,
+    progress: Callable[[int], object],
+) -> Replay:
+    replay, found = Replay(), wanted is None
+    for row in _rows(connection, select(tables.event).order_by(tables.event.c.number)):
+        try:
+            event = event_of(row)
+        except ValueError:
+            raise Tampered(row.number, "its facts are not JSON") from None
+        replay.feed(event, row.facts)
+        found = found or (wanted is not None and event.hash == wanted[1])
+        if event.number % _PAGE == 0:
+            progress(event.number)
+    if not found and wanted is not None:
+        raise _missing(replay, *wanted)
+    return replay
+
+
+def _missing(replay: Replay, number: int | None, made: str) -> LedgerError:
+    if number is None or number <= replay.number:
+        return Tampered(
+            number or replay.number,
+            f"its hash is not the one kept elsewhere, {made[:12]}...: the chain was made anew,"
+            " or its end was cut off",
+        )
+    return Tampered(
+        replay.number + 1,
+        f"is missing, and all up to {number}, which the head kept elsewhere names",
+    )
+
+
+def _rows(connection: Connection, statement: Any) -> Iterator[Any]:
+    yield from connection.execution_options(yield_per=_PAGE).execute(statement)
+
+
+def _compare_units(connection: Connection, name: str, differences: Differences) -> None:
+    unit = tables.unit
+    wanted = select(unit).where(unit.c.batch == name).order_by(unit.c.place)
+    taken: dict[int, str] = {}
+
+    def rows() -> Iterator[Any]:
+        for row in _rows(connection, wanted):
+            if row.taken:
+                taken[row.place] = row.serial
+            yield row._mapping
+
+    differences.units(name, digest(rows()), taken)
+
+
+# who took them off could change events; that they are there proves nothing
+def _check_guards(connection: Connection, dialect: str, number: int) -> None:
+    if dialect == "sqlite":
+        query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+    else:
+        query = (
+            "SELECT tgname, tgenabled FROM pg_trigger JOIN pg_class ON tgrelid = pg_class.oid"
+            " WHERE relnamespace = current_schema()::regnamespace AND tgenabled IN ('O', 'A')"
+            " UNION SELECT proname, 'O' FROM pg_proc"
+            " WHERE pronamespace = current_schema()::regnamespace"
+        )
+    there = {row[0]: row[1] for row in connection.exec_driver_sql(query)}
+    for name, made in tables.guards(dialect, chain.START).items():
+        if name not in there or (dialect == "sqlite" and there[name] != made):
+            raise Tampered(
+                number, f"is the last, and the trigger {name}, which keeps events, was taken off"
+            )

@@ -1,0 +1,156 @@
+"""NVS encryption: XTS-AES-256 over each entry by itself, its address in the partition as tweak.
+
+Owns keys (made of `secrets`), the key partition and both directions. Doesn't own pages' layout.
+Headers and states of pages stay plain. Source: ESP-IDF Programming Guide, "NVS Encryption":
+32 bytes of data key, 32 bytes of tweak key; the scheme with the HMAC peripheral derives both.
+
+The chip reads encrypted NVS only if it was built for it; stock MicroPython is not.
+"""
+
+import hmac
+import secrets
+import struct
+from collections.abc import Iterator
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from host_tools.nvs import page
+from host_tools.nvs.errors import NvsError
+from host_tools.nvs.writer import check_size
+
+KEY = 64  # bytes
+HMAC_KEY = 32  # bytes, as an eFuse block has
+
+_DATA_SEED, _TWEAK_SEED = b"\x5a\x5a\xbe\xae" * 8, b"\xa5\xa5\xde\xce" * 8
+_BLOCK = 16
+_ONES = (1 << 128) - 1
+
+
+def new_key() -> bytes:
+    """Return a fresh key of 64 bytes."""
+    return secrets.token_bytes(KEY)
+
+
+def new_hmac_key() -> bytes:
+    """Return a fresh key of 32 bytes for the chip's HMAC eFuse block (purpose HMAC_UP)."""
+    return secrets.token_bytes(HMAC_KEY)
+
+
+def key_of_hmac(hmac_key: bytes) -> bytes:
+    """Return the NVS key that a chip derives from its HMAC eFuse key."""
+    if len(hmac_key) != HMAC_KEY:
+        raise NvsError(f"an HMAC eFuse key has {HMAC_KEY} bytes, this one has {len(hmac_key)}")
+    seeds = (_DATA_SEED, _TWEAK_SEED)
+    return b"".join(hmac.digest(hmac_key, seed, "sha256") for seed in seeds)
+
+
+def key_partition(key: bytes) -> bytes:
+    """Return the image of an nvs_keys partition: 4096 bytes, key and CRC at the begin."""
+    _check_key(key)
+    return (key + struct.pack("<I", page.crc(key))).ljust(page.SIZE, b"\xff")
+
+
+def read_key_partition(image: bytes) -> bytes:
+    """Return the key in an nvs_keys partition. Raises NvsError."""
+    key, checked = image[:KEY], image[KEY : KEY + 4]
+    if checked != struct.pack("<I", page.crc(key)):
+        raise NvsError("this is no nvs_keys partition: the CRC behind the key is wrong")
+    return key
+
+
+def encrypt(image: bytes, key: bytes) -> bytes:
+    """Return a plain image encrypted with a key of 64 bytes. Raises NvsError."""
+    xts = Xts(key)
+    content = bytearray(image)
+    for begin, end in _written(image):
+        content[begin:end] = xts.encrypt(image[begin:end], xts.masks(begin, end))
+    return bytes(content)
+
+
+def decrypt(image: bytes, key: bytes) -> bytes:
+    """Return the plain image of an encrypted one. Raises NvsError.
+
+    A wrong key is not seen here: reader.read finds all CRCs wrong then.
+    """
+    xts = Xts(key)
+    content = bytearray(image)
+    for begin, end in _written(image):
+        content[begin:end] = xts.decrypt(image[begin:end], xts.masks(begin, end))
+    return bytes(content)
+
+
+def _check_key(key: bytes) -> None:
+    if len(key) != KEY:
+        raise NvsError(f"an NVS key has {KEY} bytes, this one has {len(key)}")
+    if key[: KEY // 2] == key[KEY // 2 :]:
+        raise NvsError("the halves of an NVS key must differ")  # IEEE 1619, FIPS 140 A.9
+
+
+def _written(image: bytes) -> Iterator[tuple[int, int]]:
+    """Yield begin and end of each run of entries that were written, whether erased since or not.
+
+    What was erased without having been written is blank: it is not encrypted.
+    """
+    check_size(len(image))
+    for base in range(0, len(image), page.SIZE):
+        table = int.from_bytes(image[base + page.STATES : base + page.FIRST], "little")
+        begin = None
+        for place in range(page.ENTRIES + 1):
+            where = base + page.FIRST + place * page.ENTRY
+            state = (table >> (place * 2)) & 3 if place < page.ENTRIES else page.EMPTY
+            blank = image[where : where + page.ENTRY] == b"\xff" * page.ENTRY
+            used = state == page.WRITTEN or (state != page.EMPTY and not blank)
+            if used and begin is None:
+                begin = where
+            elif not used and begin is not None:
+                yield begin, where
+                begin = None
+
+
+class Xts:
+    """XTS-AES-256 of many short units at once: the units' masks first, two passes of AES then.
+
+    One call of the library's XTS for each entry of 32 bytes takes six times as long.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        """Take a key of 64 bytes. Raises NvsError."""
+        _check_key(key)
+        data = Cipher(algorithms.AES(key[: KEY // 2]), modes.ECB())
+        self._encrypt = data.encryptor().update
+        self._decrypt = data.decryptor().update
+        tweaks = Cipher(algorithms.AES(key[KEY // 2 :]), modes.ECB())
+        self._tweak = tweaks.encryptor().update
+
+    def masks(self, begin: int, end: int) -> int:
+        """Return what the entries from begin to end are masked with, as one number.
+
+        begin and end are offsets in the partition, bytes.
+        """
+        tweaks = b"".join(at.to_bytes(_BLOCK, "little") for at in range(begin, end, page.ENTRY))
+        firsts = self._tweak(tweaks)
+        masks = bytearray()
+        for at in range(0, len(firsts), _BLOCK):
+            first = firsts[at : at + _BLOCK]
+            masks += first + _doubled(first)
+        return int.from_bytes(masks, "little")
+
+    def encrypt(self, plain: bytes, masks: int) -> bytes:
+        """Return whole entries encrypted under their masks."""
+        return _xor(self._encrypt(_xor(plain, masks)), masks)
+
+    def decrypt(self, secret: bytes, masks: int) -> bytes:
+        """Return whole entries decrypted under their masks."""
+        return _xor(self._decrypt(_xor(secret, masks)), masks)
+
+
+def _xor(data: bytes, masks: int) -> bytes:
+    return (int.from_bytes(data, "little") ^ masks).to_bytes(len(data), "little")
+
+
+def _doubled(block: bytes) -> bytes:
+    """Return a block times x in GF(2^128): IEEE 1619, 5.2."""
+    number = int.from_bytes(block, "little") << 1
+    if number > _ONES:
+        number = (number & _ONES) ^ 0x87
+    return number.to_bytes(_BLOCK, "little")

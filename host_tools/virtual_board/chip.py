@@ -1,0 +1,185 @@
+"""A virtual chip from reset to reset: off, in its ROM's loader, or running its program.
+
+Owns what runs and at what rate its serial port speaks. Doesn't own pins (reset_circuit), the wire
+nor what the program is (program.py).
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Protocol
+
+from host_tools.errors import CommandError
+from host_tools.virtual_board import slip
+from host_tools.virtual_board.board_setting import BoardSetting
+from host_tools.virtual_board.efuses import Efuses
+from host_tools.virtual_board.flash_chip import FlashChip, PowerCut
+from host_tools.virtual_board.models import HARD_RESET, POWER_ON, WATCHDOG, Model
+from host_tools.virtual_board.registers import Registers
+from host_tools.virtual_board.rom_loader import LONGEST, Board, RomLoader
+from host_tools.virtual_board.spi_flash import SpiFlash
+from host_tools.virtual_board.stub_loader import GREETING, StubLoader
+
+BAUD = 115200  # after a reset, and of the program
+_FASTEST_AUTOBAUD = 1_000_000  # the ROM measures the rate of its client up to here
+
+
+class Running(Protocol):
+    """What the chip needs of program.Program."""
+
+    def write(self, data: bytes) -> None:
+        """Take what came in over the serial port."""
+
+    async def stop(self) -> None:
+        """End it."""
+
+
+class Chip:
+    """One chip upon its flash and eFuses.
+
+    send: takes what its serial port says. failed: takes why no program can be run at all.
+    """
+
+    def __init__(
+        self,
+        setting: BoardSetting,
+        model: Model,
+        flash: FlashChip,
+        efuses: Efuses,
+        send: Callable[[bytes], None],
+        failed: Callable[[str], None],
+    ):
+        self.model, self.baud, self.download = model, BAUD, False
+        self._setting, self._flash, self._efuses = setting, flash, efuses
+        self._send, self._failed = send, failed
+        self._registers = Registers(
+            model, efuses, SpiFlash(flash), lambda: self.baud, self._watchdog
+        )
+        self._loader: RomLoader | None = None
+        self._decoder = slip.Decoder(LONGEST)
+        self._synced = False
+        self._life: asyncio.Task[None] | None = None
+        self._program: Running | None = None
+
+    def halt(self) -> None:
+        """Stop whatever runs: EN is low, or there is no power."""
+        self._loader = self._program = None
+        if self._life:
+            self._life.cancel()
+
+    async def stopped(self) -> None:
+        """Wait until nothing of the program is left that was halted."""
+        if self._life:
+            await asyncio.wait([self._life])
+
+    def reset(self, download: bool, cause: int = POWER_ON) -> None:
+        """Start, with the boot pin low or high, for a cause as machine.reset_cause() says it."""
+        self.halt()
+        self._efuses.refresh()
+        self.download = download and not self._efuses.named("no download mode")
+        self._registers.strapped(self.download)
+        self.baud, self._synced = BAUD, False
+        self._send(self.model.said(cause, self.download))
+        if self.download:
+            self._enter(RomLoader(self._board()))
+        else:
+            self._run(cause)
+
+    def receive(self, data: bytes, baud: int | None) -> bool:
+        """Take bytes that came at this rate; return whether they could be understood."""
+        if self._loader and not self._synced and baud and baud <= _FASTEST_AUTOBAUD:
+            self.baud = baud
+        understood = baud in (None, self.baud)
+        if understood and self._loader:
+            self._load(data)
+        elif understood and self._program:
+            self._program.write(data)
+        return understood
+
+    def _load(self, data: bytes) -> None:
+        for frame in self._decoder.feed(data):
+            loader = self._loader
+            if loader is None:
+                return  # the frame before this one left it
+            with contextlib.suppress(PowerCut):
+                for reply in loader.answer(frame):
+                    self._synced = True
+                    self._send(slip.encode(reply))
+            after, loader.after = loader.after, None
+            if after and self._loader is loader:
+                after()
+
+    def _board(self) -> Board:
+        return Board(
+            self.model,
+            self._flash,
+            self._efuses,
+            self._registers,
+            set_baud=self._set_baud,
+            start_stub=self._start_stub,
+            run_program=lambda: self._leave(HARD_RESET),
+            restart=lambda: self.reset(self.download, HARD_RESET),
+        )
+
+    def _enter(self, loader: RomLoader) -> None:
+        self._loader = loader
+        self._decoder = slip.Decoder(LONGEST)
+
+    def _set_baud(self, baud: int) -> None:
+        self.baud = baud
+
+    def _start_stub(self) -> None:
+        assert self._loader is not None
+        self._enter(StubLoader(self._loader.board))
+        self._send(slip.encode(GREETING))
+
+    def _leave(self, cause: int) -> None:
+        self._loader = None
+        self.baud = BAUD
+        self._run(cause)
+
+    def _watchdog(self) -> None:
+        loop = asyncio.get_running_loop()
+        # it bites after the client has its reply; unlike a software reset it reads the boot pin
+        loop.call_later(0.05, self.reset, False, WATCHDOG)
+
+    # - - - the program
+
+    def _run(self, cause: int) -> None:
+        before, self._life = self._life, None
+        self._life = asyncio.get_running_loop().create_task(self._live(cause, before))
+
+    async def _live(self, cause: int, before: "asyncio.Task[None] | None") -> None:
+        if before:
+            await asyncio.wait([before])
+        while True:
+            cause = await self._once(cause)
+            self._send(self.model.said(cause, False))
+
+    async def _once(self, cause: int) -> int:
+        """Run the program until it ends by itself; return for what cause it starts again."""
+        ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        program = await self._start(cause, ended)
+        try:
+            self._program = program
+            return await ended
+        finally:
+            self._program = None
+            await asyncio.shield(program.stop())
+
+    async def _start(self, cause: int, ended: "asyncio.Future[int]") -> Running:
+        from host_tools.virtual_board.program import Program
+
+        def end(cause: int) -> None:
+            if not ended.done():
+                ended.set_result(cause)
+
+        mac = self._efuses.mac
+        try:
+            return await Program.start(
+                self._setting, self._flash, mac, cause, self._send, end
+            )
+        except CommandError as error:
+            self._failed(str(error))
+            await asyncio.get_running_loop().create_future()  # until the next reset
+            raise

@@ -1,0 +1,85 @@
+"""What MicroPython's own start does on an ESP32: mount the flash, run boot.py and main.py, REPL."""
+
+import gc
+import sys
+
+import vfs
+from uos import getenv
+
+_ROOM = "/.chip"  # where what the host keeps for the chip can be seen
+
+vfs.umount("/")
+vfs.mount(vfs.VfsPosix(getenv("KEYSTEAD_ROOM")), _ROOM)
+sys.path[:] = ["", ".frozen", "/lib", _ROOM + "/on_flash", _ROOM + "/stand_ins"]
+
+_BOOT = """\
+# This file is executed on every boot (including wake-boot from deepsleep)
+#import esp
+#esp.osdebug(None)
+#import webrepl
+#webrepl.start()
+"""
+_CORRUPT = """\
+The filesystem appears to be corrupted. If you had important data there, you
+may want to make a flash snapshot to try to recover it. Otherwise, perform
+factory reprogramming of MicroPython firmware (completely erase flash, followed
+by firmware programming).
+"""
+_KILL, _PR_SET_PDEATHSIG = 9, 1
+
+
+def _mount():
+    from _disk import Disk
+
+    disk = Disk()
+    try:
+        vfs.mount(vfs.VfsLfs2(disk), "/")
+    except OSError:
+        _set_up(disk)
+
+
+def _set_up(disk):
+    first = bytearray(4096)
+    disk.readblocks(0, first)
+    if first != b"\xff" * 4096:
+        import time
+
+        while True:
+            print(_CORRUPT)
+            time.sleep(3)
+    print("Performing initial setup")
+    vfs.VfsLfs2.mkfs(disk)
+    vfs.mount(vfs.VfsLfs2(disk), "/")
+    with open("/boot.py", "w") as file:
+        file.write(_BOOT)
+
+
+def _exists(name):
+    from os import stat
+
+    try:
+        return stat(name)[0] & 0x8000
+    except OSError:
+        return False
+
+
+def _go():
+    import ffi
+
+    ffi.open(None).func("i", "prctl", "il")(_PR_SET_PDEATHSIG, _KILL)  # not without its host
+    from _board import put_on
+
+    put_on()
+    _mount()
+    from _host import SETTING
+    from _repl import run, serve
+
+    gc.collect()
+    raw = SETTING["raw"]
+    whole = not _exists("boot.py") or run("boot.py")
+    if whole and not raw and _exists("main.py"):
+        run("main.py")
+    serve(raw)
+
+
+_go()
