@@ -3,8 +3,6 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import trustme
 
@@ -24,91 +22,11 @@ from tests.emulator.conftest import (
     said,
     watch,
 )  # fmt: skip
-from tests.emulator.scripted import (
-    CONNACK,
-    NAMES,
-    answer,
-    packet,
-    publish,
-    published,
-    request,
-    serve,
-    tls,
-)  # fmt: skip
 
 HUB = "test-docs-hub.azure-devices.net"
 DPS = "global.azure-devices-provisioning.net"
 ASSIGNED = {"status": "assigned", "assignedHub": HUB, "deviceId": NAME}
 FAST, FASTER = 30, 600  # times the host's time: half a minute in a second, ten minutes in one
-
-
-class Servers:
-    """A DPS and a hub that like everybody, and count."""
-
-    def __init__(self, step: float = 0, pings: bool = True) -> None:
-        """step: seconds each answer takes; pings: whether a PINGREQ is answered."""
-        self.users: list[str] = []
-        self.kinds: list[int] = []  # of packets the hub got after CONNECT
-        self.open = 0
-        self.most_open = 0
-        self._step = step
-        self._pings = pings
-
-    async def script(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.open += 1
-        self.most_open = max(self.most_open, self.open)
-        try:
-            await self._serve(reader, writer)
-        finally:
-            self.open -= 1
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        _, body = await packet(reader)
-        is_dps = b"/registrations/" in body
-        self.users.append("dps" if is_dps else "hub")
-        await self._send(writer, CONNACK)
-        await (self._dps if is_dps else self._hub)(reader, writer)
-
-    async def _dps(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        _, body = await packet(reader)
-        await self._send(writer, b"\x90\x03" + body[:2] + b"\x01")
-        rid = await request(reader, writer)
-        document = {"operationId": "5.1.2", "status": "assigned", "registrationState": ASSIGNED}
-        await self._send(writer, answer(200, rid, json.dumps(document).encode()))
-        await reader.read()
-
-    async def _hub(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while True:
-            kind, body = await packet(reader)
-            self.kinds.append(kind)
-            if kind == 0x82:
-                await self._send(writer, b"\x90\x06" + body[:2] + b"\x01" * 4)
-            elif kind == 0x32:
-                await self._send(writer, b"\x40\x02" + published(body)[1])
-            elif kind == 0x30:
-                await self._twin(writer, body)
-            elif kind == 0xC0 and self._pings:
-                await self._send(writer, b"\xd0\x00")
-
-    async def _twin(self, writer: asyncio.StreamWriter, body: bytes) -> None:
-        topic = body[2 : 2 + int.from_bytes(body[:2], "big")].decode()
-        rid = topic.partition("$rid=")[2]
-        if "/GET/" in topic:
-            twin = b'{"desired": {"$version": 1}, "reported": {"$version": 1}}'
-            await self._send(writer, publish(f"$iothub/twin/res/200/?$rid={rid}", twin))
-        else:
-            await self._send(writer, publish(f"$iothub/twin/res/204/?$rid={rid}&$version=2", b""))
-
-    async def _send(self, writer: asyncio.StreamWriter, data: bytes) -> None:
-        # a server's slowness is what is tested, so it takes real time here
-        await asyncio.sleep(self._step)
-        writer.write(data)
-
-
-@asynccontextmanager
-async def serving(servers: Servers, ca: trustme.CA) -> AsyncIterator[int]:
-    async with serve(servers.script, tls(ca.issue_cert(*NAMES))) as port:
-        yield port
 
 
 def write_app(board: object, source: str) -> None:

@@ -10,7 +10,7 @@ import trustme
 from host_tools import firmware
 from tests.emulator.conftest import MakeBoard, said, watch
 from tests.emulator.scripted import packet, published, suback
-from tests.emulator.test_board_life import Servers, serving
+from tests.emulator.servers import Servers, serving
 from tests.rim.scripts import ROOT
 
 FAST = 60  # times the host's time: the limits of joining a network pass in a second

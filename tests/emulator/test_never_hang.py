@@ -6,21 +6,17 @@ The bounds are seconds of the chip, as its log has them, in simulated time: see 
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 
 import pytest
 import trustme
 
-from host_tools.virtual_board.unix_board import chip_folder
 from tests.emulator.conftest import MakeBoard, said, watch
 from tests.emulator.scripted import NAMES, packet, publish, published, serve, suback, tls
-from tests.emulator.simulated import IDLE, Life, Over, play
-from tests.emulator.test_board_life import Servers
+from tests.emulator.servers import LOCAL, Detour, Scripted, Servers, perform
+from tests.emulator.simulated import Life, play
 from tests.soak.air import Near
-
-Hosts = dict[str, tuple[str, int]]
 
 ANSWER = 30  # seconds for an answer
 DIAL = 20  # seconds for TCP
@@ -28,7 +24,6 @@ SILENCE = 14  # seconds that lwIP asks for a name in vain
 PING = 60  # seconds: half the keep-alive
 LOST = 180  # seconds: 1.5 times the keep-alive
 WATCHDOG = 300  # seconds without progress
-LOCAL = "127.0.0.1"
 SENDS = """
 def run(device):
     while True:
@@ -78,27 +73,6 @@ async def sends(life: Life) -> None:
 def unbitten(life: Life) -> None:
     """Fail if the board ever stopped."""
     assert not life.count("(the board stopped"), life.told()
-
-
-class Detour(Life):
-    """A life in which all names but time servers lead elsewhere."""
-
-    async def _serve(self, stack: AsyncExitStack) -> Hosts:
-        hosts = await super()._serve(stack)
-        _, way = hosts["*"]
-        return {**hosts, "*": (LOCAL, await self.elsewhere(stack, way))}
-
-    async def elsewhere(self, stack: AsyncExitStack, way: int) -> int:
-        """Return the port; way is the one to the cloud."""
-        raise NotImplementedError
-
-
-def perform(
-    kind: Callable[..., Life], script: Callable[..., Awaitable[None]], app: str = IDLE, **soak: int
-) -> None:
-    """Play a script in a life of this kind."""
-    with chip_folder() as folder, pytest.raises(Over):
-        kind(folder, app, script, {}, **soak).run()
 
 
 # ---- silence at every stage
@@ -284,19 +258,6 @@ def test_messages_without_end_do_not_stand_for_an_answer(
 
 
 # ---- the keep-alive, and what feeds the watchdog
-
-
-class Scripted(Detour):
-    """A life at servers that do as a script says."""
-
-    def __init__(self, *arguments: object, servers: Servers, **soak: int) -> None:
-        super().__init__(*arguments, **soak)  # type: ignore[arg-type]
-        self.servers = servers
-
-    async def elsewhere(self, stack: AsyncExitStack, way: int) -> int:
-        context = self.cloud.tls_context(LOCAL)
-        port = await stack.enter_async_context(serve(self.servers.script, context))
-        return await self.world.air.open(port)
 
 
 class Talker(Hub):

@@ -47,7 +47,9 @@ def _values(encoding: str) -> st.SearchStrategy[int | bytes | str]:
         signed = encoding[0] == "i"
         low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
         return st.integers(low, high)
-    blobs = st.integers(0, 5000).flatmap(lambda size: st.randoms().map(lambda r: r.randbytes(size)))
+    blobs = st.integers(0, 5000).flatmap(
+        lambda size: st.randoms().map(lambda r: r.randbytes(size))
+    )
     if encoding == "hex2bin":
         return blobs.map(bytes.hex)
     if encoding == "base64":

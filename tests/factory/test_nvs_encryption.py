@@ -100,7 +100,9 @@ def test_a_key_that_is_none_is_refused_without_being_shown(key: bytes) -> None:
 def test_reading_with_a_wrong_key_or_none_says_that_it_may_be_encrypted() -> None:
     secret = nvs.encrypt(nvs.partition([Entry("a", "k", "i32", 5)], SIZE), KEY)
     for image in (secret, nvs.decrypt(secret, KEY[::-1])):
-        with pytest.raises(NvsError, match="0x44: the CRC of the entry is wrong; is the image enc"):
+        with pytest.raises(
+            NvsError, match="0x44: the CRC of the entry is wrong; is the image enc"
+        ):
             nvs.read(image)
 
 

@@ -36,7 +36,9 @@ def test_whatever_is_written_is_read_back(entries: list[Entry]) -> None:
 def test_foreign_bytes_give_an_error_or_values_and_nothing_else(
     junk: bytes, pages: int, data: st.DataObject
 ) -> None:
-    image = bytearray(IMAGE[: pages * 4096] if data.draw(st.booleans()) else b"\xff" * 4096 * pages)
+    image = bytearray(
+        IMAGE[: pages * 4096] if data.draw(st.booleans()) else b"\xff" * 4096 * pages
+    )
     where = data.draw(st.integers(0, len(image)))
     image[where : where + len(junk)] = junk
     for function in (read, settled):
