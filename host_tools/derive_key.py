@@ -2,40 +2,49 @@
 
   export KEYSTEAD_GROUP_KEY=...
   keystead derive-key sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6
-  keystead derive-key --group-key-file group.key < ids.txt > keys.tsv
+  keystead derive-key --key-source file:group.key < ids.txt > keys.tsv
+  keystead derive-key --key-source 'pkcs11:token=factory;object=dps-group' \\
+      --csv --output keys.csv < ids.txt
 
 Prints one line for each registration ID: the ID, a tab, the device key. IDs come from the command
-line or, where there are none, from stdin, one a line. The group key comes from the environment
-variable KEYSTEAD_GROUP_KEY, from a file, or from a prompt; never from the command line, where
-every user of the machine could read it. If one ID is wrong, no key is printed.
+line or, where there are none, from stdin, one a line, as many as you like. The group key is never
+taken from the command line, where every user of the machine could read it: --key-source says
+where it is. If one ID is wrong, no key is derived.
 """
 
 import argparse
-import json
+import io
+import os
+import shutil
 import sys
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
-from host_tools import keys
+from rich.console import Console
+from rich.progress import Progress
+
+from host_tools import derive_many, id_list, key_sources
+from host_tools.derive_many import FORMS
 from host_tools.errors import CommandError
-from keystead.registration_id import InvalidRegistrationID, check
+
+_HEAD = {"csv": b"registration_id,device_key\n"}
+_IN_MEMORY = 1 << 24  # bytes of IDs from a pipe that are not put into a temporary file
+_SHOWN = 1_000_000  # IDs: fewer take no two seconds
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("registration_id", nargs="*", help="default: read them from stdin")
-    add_group_key(parser)
+    key_sources.add_arguments(parser)
     add_rule(parser)
-    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
-
-
-def add_group_key(parser: argparse.ArgumentParser) -> None:
-    """Declare where the group key comes from."""
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="print CSV with a head")
+    form.add_argument("--json", action="store_true", help="print one JSON object a line")
     parser.add_argument(
-        "--group-key-file",
-        type=Path,
-        metavar="FILE",
-        help=f"file with the group key in Base64; default: ${keys.VARIABLE}, then a prompt",
+        "--output", type=Path, metavar="FILE", help="write them here, readable by you alone"
     )
 
 
@@ -52,32 +61,73 @@ def add_rule(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Check every ID, then derive and print."""
-    group_key = keys.group_key(args.group_key_file)
-    names = checked(args.registration_id or _stdin(), args.rule == "service")
-    for name in names:
-        key = keys.encode_key(keys.derive_device_key(group_key, name))
-        record = {"registrationId": name, "deviceKey": key}
-        print(json.dumps(record) if args.json else f"{name}\t{key}")
+    wide = args.rule == "service"
+    form = "csv" if args.csv else "json" if args.json else "tsv"
+    with key_sources.from_arguments(args) as source, _ids(args.registration_id, wide) as ids:
+        count = id_list.count(ids, wide)
+        ids.seek(0)
+        processes = derive_many.cores() if count >= derive_many.WORTHWHILE else 1
+        texts = derive_many.texts(source, id_list.blocks(ids), FORMS[form], processes)
+        with _output(args.output) as write:
+            write(_HEAD.get(form, b""))
+            for text in _watched(texts, count):
+                write(text)
+    if args.output:
+        print(f"{args.output}: {count} device keys")
 
 
-def checked(names: Iterable[str], wide: bool) -> list[str]:
-    """Return the registration IDs if all are right; else tell the first fault and how many."""
-    good: list[str] = []
-    faults: list[str] = []
-    for number, name in enumerate(names, 1):
-        try:
-            good.append(check(name, wide))
-        except InvalidRegistrationID as error:
-            faults.append(f"ID {number}: {error}")
-    if faults:
-        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-        raise CommandError(faults[0] + more)
-    return good
+@contextmanager
+def _ids(words: list[str], wide: bool) -> Iterator[BinaryIO]:
+    """Lend the list of IDs, from its beginning, to be read twice."""
+    if words:
+        yield io.BytesIO("\n".join(id_list.checked(words, wide)).encode())
+        return
+    stdin = _stdin()
+    if stdin.seekable() and stdin.tell() == 0:
+        yield stdin
+        return
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as copy:  # IDs are no secret
+        shutil.copyfileobj(stdin, copy)
+        copy.seek(0)
+        yield copy  # type: ignore[misc]
 
 
-def _stdin() -> Iterable[str]:
+def _stdin() -> BinaryIO:
     if sys.stdin is None:
         raise CommandError("no registration IDs: give them as arguments, or on stdin")
     if sys.stdin.isatty():
         print("registration IDs, one a line; end with Ctrl-D:", file=sys.stderr)
-    return (line.rstrip("\r\n") for line in sys.stdin)
+    return sys.stdin.buffer
+
+
+@contextmanager
+def _output(file: Path | None) -> Iterator[Callable[[bytes], object]]:
+    """Lend what writes: to stdout, or to a new file that goes away if not all is written."""
+    if file is None:
+        yield lambda text: print(text.decode(), end="")  # stdout may be None
+        return
+    try:
+        # x: keys that are there may be the only copy
+        with open(file, "xb", opener=lambda path, flags: os.open(path, flags, 0o600)) as output:
+            try:
+                yield output.write
+                output.flush()
+            except BaseException:
+                file.unlink()
+                raise
+    except FileExistsError:
+        raise CommandError(f"{file} exists: move it away first") from None
+    except OSError as error:
+        raise CommandError(f"can not write {file}: {error.strerror}") from None
+
+
+def _watched(texts: Iterable[bytes], count: int) -> Iterator[bytes]:
+    console = Console(stderr=True)
+    if count < _SHOWN or not console.is_terminal:
+        yield from texts
+        return
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("deriving", total=count)
+        for text in texts:
+            progress.advance(task, text.count(b"\n"))
+            yield text

@@ -25,7 +25,8 @@ usage, 130 interrupted. The guide: docs/factory.md.
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -41,6 +42,7 @@ from host_tools.flash.steps import Order
 from host_tools.images import micropython_image
 
 _BAUD = 460_800  # bits/s: every USB bridge can
+_INTERRUPTED = 130  # exit code
 _REGISTER = 120.0  # seconds: a first boot may wait a minute so that not all come at once
 
 
@@ -57,7 +59,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a device, or rfc2217://HOST:PORT; may be given more than once",
     )
     ports.add_argument("--all-ports", action="store_true", help="every serial port there is")
-    add("--micropython", type=Path, metavar="FILE", help="the image (default: fetch the pinned one)")
+    add(
+        "--micropython",
+        type=Path,
+        metavar="FILE",
+        help="the image (default: fetch the pinned one)",
+    )
     add("--sha256", metavar="HEX", help="of an image that is not the pinned one")
     add("--config", type=Path, metavar="FILE", help="config.json: docs/configuration.md")
     add("--app", type=Path, metavar="FILE", help="your app.py: docs/application.md")
@@ -87,11 +94,67 @@ def run(args: argparse.Namespace) -> int:
     """Flash; 0 if all boards are good."""
     keep_no_core()
     ports = _ports(args)
-    with ledger.opened(args) as book:
+    with ledger.opened(args) as book, _keys(args) as keys:
         order = _order(args, book)
-        with _keys(args) as keys:
-            station = Station(order, book, keys, args.dry_run, args.continuous)
-            with rows.shown(ports, args.json) as view:
-                outcomes = rows.follow(station.run(ports), view)
+        station = Station(order, book, keys, args.dry_run, args.continuous)
+        with rows.shown(ports, args.json) as view:
+            outcomes = rows.follow(station.run(ports), view)
     _sum_up(args, outcomes)
+    if station.interrupted and not args.continuous:
+        return _INTERRUPTED
     return 0 if outcomes and all(one.result != "failed" for one in outcomes) else 1
+
+
+def _ports(args: argparse.Namespace) -> list[str]:
+    ports = list(serial_line.list_ports()) if args.all_ports else list(args.port)
+    if not ports:
+        raise CommandError("no serial port here: plug a board in, or name one with --port")
+    twice = sorted({port for port in ports if ports.count(port) > 1})
+    if twice:
+        raise CommandError(f"--port {twice[0]} is given twice")
+    return ports
+
+
+def _order(args: argparse.Namespace, book: ledger.Ledger) -> Order:
+    batch = book.batch(args.batch)
+    board = boards.get(batch.board)
+    image = micropython_image.load(board, args.micropython, args.sha256)
+    with Console(stderr=True).status("compiling the firmware"):
+        files = content(board, args.config, args.app, args.ca)
+    return Order(
+        batch,
+        board,
+        loads(board, image, files),
+        keystead.__version__,
+        args.baud,
+        args.register,
+        args.replace_identity,
+    )
+
+
+@contextmanager
+def _keys(args: argparse.Namespace) -> Iterator[DeviceKeys | None]:
+    if args.dry_run:  # which derives none
+        yield None
+        return
+    with ExitStack() as stack:
+        primary = stack.enter_context(key_sources.from_arguments(args))
+        secondary = key_sources.secondary_from_arguments(args)
+        yield DeviceKeys(primary, stack.enter_context(secondary) if secondary else None)
+
+
+def _sum_up(args: argparse.Namespace, outcomes: Sequence[Outcome]) -> None:
+    if not args.json:
+        rows.summed(Console(highlight=False, soft_wrap=not sys.stdout.isatty()), outcomes)
+
+
+def _baud(text: str) -> int:
+    if not re.fullmatch("[0-9]{4,7}", text) or not 9600 <= int(text) <= 4_000_000:
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a speed: 9600 to 4000000")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,4}", text) or not int(text):
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a number of seconds: 1 to 9999")
+    return float(text)

@@ -16,8 +16,9 @@ from keystead.registration_id import LONGEST, InvalidRegistrationID, check
 BLOCK = 1 << 20  # bytes read at a time: some 30 000 IDs
 _SEED = (string.ascii_lowercase + string.digits + "-").encode()
 _WIDE = _SEED + (string.ascii_uppercase + "._:").encode()
-_SEED_ENDS = re.compile(rb"^-|-$", re.MULTILINE)
-_WIDE_ENDS = re.compile(rb"[._:]$", re.MULTILINE)
+# what no ID begins or ends with, by rule; looked for in a block whose lines have newlines around
+_SEED_ENDS = (b"\n-", b"-\n")
+_WIDE_ENDS = (b".\n", b"_\n", b":\n")
 _ONE = {
     False: re.compile("[a-z0-9](?:[a-z0-9-]{0,126}[a-z0-9])?"),
     True: re.compile("[A-Za-z0-9._:-]{0,127}[A-Za-z0-9-]"),
@@ -57,11 +58,11 @@ def ensure(name: str, wide: bool) -> str:
 
 
 def good(names: list[bytes], wide: bool) -> bool:
-    """Tell whether all are registration IDs, at some 20 ns each."""
-    block = b"\n".join(names)
+    """Tell whether all are registration IDs, at some 100 ns each; no name holds a newline."""
+    block = b"\n%b\n" % b"\n".join(names)
     if block.translate(None, (_WIDE if wide else _SEED) + b"\n"):
         return False
-    if (_WIDE_ENDS if wide else _SEED_ENDS).search(block):
+    if any(end in block for end in (_WIDE_ENDS if wide else _SEED_ENDS)):
         return False
     return all(names) and max(map(len, names), default=0) <= LONGEST
 

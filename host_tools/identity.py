@@ -3,10 +3,9 @@
 import argparse
 import os
 import re
-from pathlib import Path
 
-from host_tools import keys
-from host_tools.derive_key import add_group_key, add_rule
+from host_tools import key_sources, keys
+from host_tools.derive_key import add_rule
 from host_tools.errors import CommandError
 from keystead.failure import Failure
 from keystead.record import ENDPOINT, FactoryRecord
@@ -16,20 +15,16 @@ _ENDPOINT = re.compile(r"[0-9A-Za-z]([0-9A-Za-z.-]{0,250}[0-9A-Za-z])?(:[0-9]{1,
 DEVICE_KEY = "KEYSTEAD_DEVICE_KEY"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what makes a factory record."""
-    parser.add_argument("--id-scope", required=True, help="of the DPS instance, e.g. 0ne00002193")
-    parser.add_argument("--mac", required=True, help="of the board, e.g. a1:b2:c3:d4:e5:f6")
+def add_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    """Declare what makes a factory record; required: whether ID scope and MAC must be there."""
+    parser.add_argument(
+        "--id-scope", required=required, help="of the DPS instance, e.g. 0ne00002193"
+    )
+    parser.add_argument("--mac", required=required, help="of the board, e.g. a1:b2:c3:d4:e5:f6")
     parser.add_argument("--serial", help=f"registration ID is then made as {TEMPLATE}")
     parser.add_argument("--registration-id", help="instead of --serial")
     parser.add_argument("--endpoint", default=ENDPOINT, help=f"of DPS; default: {ENDPOINT}")
-    add_group_key(parser)
-    parser.add_argument(
-        "--secondary-group-key-file",
-        type=Path,
-        metavar="FILE",
-        help="also install the key derived from the group's secondary key",
-    )
+    key_sources.add_arguments(parser, secondary=True)
     parser.add_argument(
         "--individual",
         action="store_true",
@@ -67,8 +62,10 @@ def _device_keys(args: argparse.Namespace, name: str) -> tuple[bytes, bytes]:
         if text is None:
             raise CommandError(f"--individual wants the enrollment's own key in {DEVICE_KEY}")
         return keys.decode_key(text, f"the device key in {DEVICE_KEY}"), b""
-    primary = keys.derive_device_key(keys.group_key(args.group_key_file), name)
-    if args.secondary_group_key_file is None:
+    with key_sources.from_arguments(args) as source:
+        primary = source.derive(name)
+    second = key_sources.secondary_from_arguments(args)
+    if second is None:
         return primary, b""
-    secondary = keys.group_key(args.secondary_group_key_file)
-    return primary, keys.derive_device_key(secondary, name)
+    with second:
+        return primary, second.derive(name)

@@ -10,8 +10,9 @@ with a letter or digit; --rule service allows all that DPS takes today.
 import argparse
 import json
 
-from host_tools.derive_key import add_rule, checked
+from host_tools.derive_key import add_rule
 from host_tools.errors import CommandError
+from host_tools.id_list import checked
 from keystead.registration_id import TEMPLATE, parse_mac, render
 
 

@@ -19,7 +19,11 @@ _CONNECTED = re.compile(_LOG + r"hub: connected$")
 _TROUBLE = (
     ("invalid header: 0x", "boot-failed", "the ROM finds no program in flash"),
     ("flash read err", "boot-failed", "the ROM can not read the flash"),
-    ("Brownout detector was triggered", "brown-out", "the chip's supply broke down while it booted"),
+    (
+        "Brownout detector was triggered",
+        "brown-out",
+        "the chip's supply broke down while it booted",
+    ),
     ("waiting for download", "download-mode", "the chip stays in its ROM loader after a reset"),
     ("Guru Meditation Error", "boot-failed", "MicroPython crashed"),
     ("No bootable app partitions", "boot-failed", "the bootloader finds no MicroPython"),
@@ -72,7 +76,8 @@ class Boot:
             raise FlashFailure("board-swapped", f"board {mac} booted instead of {self._mac}")
         if version != self._version:
             raise FlashFailure(
-                "wrong-firmware", f"keystead {printable(version)} booted instead of {self._version}"
+                "wrong-firmware",
+                f"keystead {printable(version)} booted instead of {self._version}",
             )
         self.started = True
 
@@ -80,7 +85,7 @@ class Boot:
         if registration_id != self._registration_id:
             raise FlashFailure(
                 "record-failed",
-                f"the board calls itself {printable(registration_id)} instead of {self._registration_id}",
+                f"the board is {printable(registration_id)}, not {self._registration_id}",
             )
 
 

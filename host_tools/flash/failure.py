@@ -30,7 +30,7 @@ REMEDIES = {
     "wrong-firmware": "something else than what was written runs: run the command again",
     "record-failed": "run the command again; if it comes back, scrap the board",
     # while it proves who it is
-    "proof-absent": "run the command again; if it comes back, look at app.py: it must let Ctrl-C end it",
+    "proof-absent": "run the command again; if it comes back, see that app.py lets Ctrl-C end it",
     "proof-wrong": "keep the board apart: it does not hold the key that was derived for it",
     "not-registered": "look at the network and at DPS: docs/failures.md; then run it again",
     # at any time

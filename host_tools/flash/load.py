@@ -7,6 +7,7 @@ Doesn't own their bytes (host_tools.images) nor a board's own part.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from host_tools.boards import Region
 from host_tools.images.partitions import Layout
 from host_tools.images.parts import Part
 
@@ -30,8 +31,12 @@ class Load:
     facts: Mapping[str, str] = field(default_factory=dict)
 
     def pieces(self) -> list[Part]:
-        """Return the parts cut into pieces, each short enough to be written again."""
-        return [piece for part in self.parts for piece in cut(part)]
+        """Return the parts cut into pieces, each short enough to be written again.
+
+        None lies over NVS: a merged image is blank there, and a board's record stays where it is.
+        """
+        nvs = self.layout.nvs
+        return [p for part in self.parts for rest in around(part, nvs) for p in cut(rest)]
 
     @property
     def filesystem(self) -> bytes:
@@ -41,6 +46,14 @@ class Load:
     def size(self) -> int:
         """Return the bytes of flash that are written, without the board's own part."""
         return sum(len(part.data) for part in self.parts)
+
+
+def around(part: Part, hole: Region) -> Iterator[Part]:
+    """Give what of a part lies before and behind a region."""
+    before, behind = max(0, hole.offset - part.offset), max(0, hole.end - part.offset)
+    for start, data in ((0, part.data[:before]), (behind, part.data[behind:])):
+        if data:
+            yield Part(part.name, part.offset + start, data, part.secret)
 
 
 def cut(part: Part, size: int = PIECE) -> Iterator[Part]:

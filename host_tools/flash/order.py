@@ -15,7 +15,7 @@ from host_tools import firmware, roots
 from host_tools.boards import Board
 from host_tools.errors import CommandError
 from host_tools.flash.load import Load
-from host_tools.images import app_image, filesystem, parts, partitions
+from host_tools.images import app_image, filesystem, partitions, parts
 from keystead import configuration
 from keystead.failure import Failure
 

@@ -89,9 +89,19 @@ class Station:
     """Flashes the boards on some ports; iterate over run()."""
 
     def __init__(
-        self, order: Order, book: Book, keys: DeviceKeys, dry: bool = False, stay: bool = False
+        self,
+        order: Order,
+        book: Book,
+        keys: DeviceKeys | None,
+        dry: bool = False,
+        stay: bool = False,
     ) -> None:
-        """dry: only say what would be done; stay: go on with the next board on the same port."""
+        """Whose ledger and keys.
+
+        dry: only say what would be done, which takes no keys; stay: go on with the next board put
+        on the same port.
+        """
+        self.interrupted = False  # by Ctrl-C
         self._order, self._book, self._keys = order, book, keys
         self._dry, self._stay = dry, stay
         self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
@@ -104,17 +114,29 @@ class Station:
         for thread in threads:
             thread.start()
         try:
-            left = len(threads)
-            while left:
-                news = self._news.get()
-                left -= news.over
-                yield news
+            yield from self._until_over(len(threads))
         finally:
-            self._stopped.set()
-            for link in self._links:
-                link.end()
+            self._stop()
             for thread in threads:
                 thread.join()
+
+    def _until_over(self, left: int) -> Iterator[News]:
+        while left:
+            try:
+                news = self._news.get()
+            except KeyboardInterrupt:  # the boards under way are told to the ledger first
+                if self.interrupted:
+                    raise
+                self.interrupted = True
+                self._stop()
+                continue
+            left -= news.over
+            yield news
+
+    def _stop(self) -> None:
+        self._stopped.set()
+        for link in self._links:
+            link.end()
 
     def _port(self, port: str) -> None:
         try:

@@ -64,13 +64,17 @@ class Port(Protocol):
 class Book(Protocol):
     """What is needed of a ledger; host_tools.ledger.Ledger is one."""
 
-    def peek(self, batch_name: str, mac: bytes, chip: str) -> Identity: ...
+    def peek(self, batch_name: str, mac: bytes, chip: str) -> Identity:
+        """Return what reserve() would, and change nothing."""
 
-    def reserve(self, batch_name: str, mac: bytes, chip: str) -> Identity: ...
+    def reserve(self, batch_name: str, mac: bytes, chip: str) -> Identity:
+        """Return the board's identity, for ever its own."""
 
-    def begin_attempt(self, registration_id: str, kind: str = "flashing", **facts: Any) -> int: ...
+    def begin_attempt(self, registration_id: str, kind: str = "flashing", **facts: Any) -> int:
+        """Begin an attempt and return its number."""
 
-    def append(self, registration_id: str, kind: str, **facts: Any) -> object: ...
+    def append(self, registration_id: str, kind: str, **facts: Any) -> object:
+        """Append an event."""
 
 
 class Keys(Protocol):
@@ -83,11 +87,14 @@ class Keys(Protocol):
 class Told(Protocol):
     """Whom the steps tell how far they are."""
 
-    def step(self, name: str) -> None: ...
+    def step(self, name: str) -> None:
+        """Take the step that begins."""
 
-    def chip(self, chip: Chip) -> None: ...
+    def chip(self, chip: Chip) -> None:
+        """Take what is on the port."""
 
-    def identity(self, identity: Identity) -> None: ...
+    def identity(self, identity: Identity) -> None:
+        """Take whose it is, or would be."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +139,7 @@ class Line:
 
     port: Port
     book: Book
-    keys: Keys
+    keys: Keys | None  # None for a preview
     order: Order
     told: Told
     nonce: Callable[[], str] = nonce
@@ -207,6 +214,7 @@ class Line:
 
     def _record(self, identity: Identity) -> FactoryRecord:
         batch = self.order.batch
+        assert self.keys is not None
         primary, secondary = self.keys.device_keys(identity.registration_id)
         name = identity.registration_id
         try:

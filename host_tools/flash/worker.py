@@ -247,7 +247,9 @@ class Bench:
             repl.enter()
             told = repl.exec(f"from rim.proof import prove\nprove({nonce!r})", timeout=_PROOF)
         except ReplError as error:
-            raise FlashFailure("proof-absent", f"the board can not prove itself ({error})") from None
+            raise FlashFailure(
+                "proof-absent", f"the board can not prove itself ({error})"
+            ) from None
         return next((line for line in reversed(told.splitlines()) if line.strip()), "")
 
 

@@ -57,9 +57,22 @@ def merged(parts: Iterable[Part], flash_size: int) -> bytes:
 
     Its first byte belongs at 0. Raises CommandError if a part does not fit.
     """
-    flash = bytearray(b"\xff" * flash_size)
-    for part in parts:
+    whole = tuple(parts)
+    for part in whole:
         if part.end > flash_size:
             raise CommandError(f"{part.name} ends beyond a flash of {mib(flash_size)}")
-        flash[part.offset : part.end] = part.data
+    return _laid(whole, 0, flash_size)
+
+
+def joined(name: str, parts: Iterable[Part]) -> Part:
+    """Return parts as one, from the first one's offset to the last one's end; FF between them."""
+    whole = tuple(parts)
+    begin, end = min(part.offset for part in whole), max(part.end for part in whole)
+    return Part(name, begin, _laid(whole, begin, end), any(part.secret for part in whole))
+
+
+def _laid(parts: Iterable[Part], begin: int, end: int) -> bytes:
+    flash = bytearray(b"\xff" * (end - begin))
+    for part in parts:
+        flash[part.offset - begin : part.end - begin] = part.data
     return bytes(flash)

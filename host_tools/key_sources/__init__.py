@@ -46,9 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser, *, secondary: bool = False) -
 
 
 def _add(parser: argparse.ArgumentParser, which: str, what: str) -> None:
-    group = parser.add_mutually_exclusive_group()
-    group.add_argument(f"--{which}key-source", metavar="SOURCE", help=what)
-    group.add_argument(
+    parser.add_argument(f"--{which}key-source", metavar="SOURCE", help=what)
+    parser.add_argument(
         f"--{which}group-key-file",
         type=Path,
         metavar="FILE",
@@ -58,16 +57,19 @@ def _add(parser: argparse.ArgumentParser, which: str, what: str) -> None:
 
 def from_arguments(args: argparse.Namespace) -> KeySource:
     """Open the source that the arguments name, else what open_source() takes by itself."""
-    if args.group_key_file is not None:
-        return open_source(f"file:{args.group_key_file}")
-    return open_source(args.key_source)
+    return open_source(_named(args.key_source, args.group_key_file, ""))
 
 
 def secondary_from_arguments(args: argparse.Namespace) -> KeySource | None:
     """Open the source of the group's secondary key, None where the arguments name none."""
-    if args.secondary_group_key_file is not None:
-        return open_source(f"file:{args.secondary_group_key_file}")
-    return open_source(args.secondary_key_source) if args.secondary_key_source else None
+    place = _named(args.secondary_key_source, args.secondary_group_key_file, "secondary-")
+    return open_source(place) if place else None
+
+
+def _named(source: str | None, file: Path | None, which: str) -> str | None:
+    if source and file:
+        raise CommandError(f"give --{which}key-source or --{which}group-key-file, not both")
+    return f"file:{file}" if file else source
 
 
 def open_source(text: str | None = None) -> KeySource:

@@ -6,7 +6,8 @@ import sys
 from getpass import getpass
 
 from host_tools.errors import CommandError
-from host_tools.key_sources import secret_file, shield
+from host_tools.key_sources.secret_file import read_secret
+from host_tools.key_sources.shield import take
 from host_tools.key_sources.source import HeldKey
 
 VARIABLE = "KEYSTEAD_GROUP_KEY"
@@ -17,7 +18,7 @@ def from_environment(name: str) -> HeldKey:
     """Return the key in a variable, which is taken out of the environment; CommandError."""
     if not _NAME.fullmatch(name):
         raise CommandError("a key source env:NAME takes a variable's name, e.g. env:" + VARIABLE)
-    text = shield.take(name)
+    text = take(name)
     if text is None:
         raise CommandError(f"the environment has no variable {name}: export the group key in it")
     return HeldKey.from_text(text, f"the group key in {name}")
@@ -27,7 +28,7 @@ def from_file(path: str) -> HeldKey:
     """Return the key in a file; CommandError."""
     if not path:
         raise CommandError("a key source file:PATH takes a file's name, e.g. file:group.key")
-    return HeldKey.from_text(secret_file.read(path), f"the group key in {path}")
+    return HeldKey.from_text(read_secret(path), f"the group key in {path}")
 
 
 def from_prompt(_: str = "") -> HeldKey:

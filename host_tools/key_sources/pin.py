@@ -1,27 +1,29 @@
 """The PIN of a token: from a file, the environment or a person, never from a command line."""
 
 from host_tools.errors import CommandError
-from host_tools.key_sources import local, secret_file, shield
+from host_tools.key_sources.local import ask
+from host_tools.key_sources.secret_file import read_secret
+from host_tools.key_sources.shield import take
 from host_tools.key_sources.token_uri import TokenUri
 
 VARIABLE = "KEYSTEAD_PIN"
 
 
-def read(uri: TokenUri, token: str) -> str:
+def read_pin(uri: TokenUri, token: str) -> str:
     """Return the user's PIN of a token: pin-source, else $KEYSTEAD_PIN, else a prompt."""
     if uri.pin_source is not None:
         return _from_file(uri.pin_source)
-    text = shield.take(VARIABLE)
+    text = take(VARIABLE)
     if text is not None:
         return _checked(text, VARIABLE)
-    return _checked(local.ask(f"PIN of the token {token} (not shown): "), "the PIN")
+    return _checked(ask(f"PIN of the token {token} (not shown): "), "the PIN")
 
 
 def _from_file(source: str) -> str:
     if source.startswith("|"):
         raise CommandError("pin-source names a program: only a file is read, pin-source=file:PATH")
     path = source.removeprefix("file:")
-    raw = secret_file.read(path)
+    raw = read_secret(path)
     try:
         return _checked(raw.decode(), f"the PIN in {path}")
     except UnicodeDecodeError:

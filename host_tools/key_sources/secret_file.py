@@ -9,7 +9,7 @@ from host_tools.errors import CommandError
 _LONGEST = 4096  # bytes looked at: no key or PIN is longer, and some files never end
 
 
-def read(path: str) -> bytearray:
+def read_secret(path: str) -> bytearray:
     """Return the first 4096 bytes of a file, for the caller to overwrite; CommandError.
 
     As ssh does, a file is refused that its group or all may read; a pipe, as /dev/stdin or a

@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from typing import Any, Self
 
 from host_tools.errors import CommandError
-from host_tools.key_sources import pin, token_errors, token_module, token_uri
 from host_tools.key_sources.extras import needed
-from host_tools.key_sources.token_uri import TokenUri
+from host_tools.key_sources.pin import read_pin
+from host_tools.key_sources.token_errors import told
+from host_tools.key_sources.token_module import find_modules
+from host_tools.key_sources.token_uri import TokenUri, parse_uri
 
 _SIZE = 32  # bytes of HMAC-SHA256
 
@@ -31,7 +33,7 @@ class TokenKey:
 
     def derive(self, registration_id: str) -> bytes:
         """Return the 32-byte device key of a member of the group; CommandError."""
-        with token_errors.told(self.label):
+        with told(self.label):
             found: bytes = self._key.sign(registration_id.encode(), mechanism=self._mechanism)
         if len(found) != _SIZE:
             raise CommandError(f"{self.label} signs with {len(found)} bytes, not HMAC-SHA256's 32")
@@ -41,7 +43,7 @@ class TokenKey:
         """Log out."""
         session, self._session = self._session, None
         if session is not None:
-            with token_errors.told(self.label):
+            with told(self.label):
                 session.close()
 
     def __enter__(self) -> Self:
@@ -53,13 +55,13 @@ class TokenKey:
 
 def from_token(text: str) -> TokenKey:
     """Open the key that a URI names, without its "pkcs11:"; CommandError."""
-    uri = token_uri.parse(text)
+    uri = parse_uri(text)
     token = _token(uri)
     label = f"the key {uri.key} in token {token.label!r}"
-    with token_errors.told(f"token {token.label!r}", token):
+    with told(f"token {token.label!r}", token):
         session = _session(uri, token)
     try:
-        with token_errors.told(label):
+        with told(label):
             key = _key(uri, session)
             _warn(key, label)
         source = TokenKey(session, key, label)
@@ -71,7 +73,7 @@ def from_token(text: str) -> TokenKey:
 
 
 def _token(uri: TokenUri) -> Any:
-    modules = token_module.find(uri)
+    modules = find_modules(uri)
     tokens = [token for path in modules for token in _tokens(path)]
     found = [token for token in tokens if _matches(uri, token)]
     if len(found) == 1:
@@ -87,9 +89,9 @@ def _token(uri: TokenUri) -> Any:
 
 def _tokens(path: str) -> Iterator[Any]:
     pkcs11 = _pkcs11()
-    with token_errors.told(f"the PKCS#11 module {path} does not start"):
+    with told(f"the PKCS#11 module {path} does not start"):
         module = pkcs11.lib(path)
-    with token_errors.told(f"the PKCS#11 module {path}"):
+    with told(f"the PKCS#11 module {path}"):
         for slot in module.get_slots(token_present=True):
             token = slot.get_token()
             if pkcs11.TokenFlag.TOKEN_INITIALIZED in token.flags:
@@ -155,7 +157,7 @@ def _pin(uri: TokenUri, token: Any) -> Any:
     if pkcs11.TokenFlag.PROTECTED_AUTHENTICATION_PATH in token.flags and uri.pin_source is None:
         print(f"type the PIN of {token.label!r} at its own keypad", file=sys.stderr)
         return needed("pkcs11.types", "hsm").PROTECTED_AUTH
-    return pin.read(uri, repr(token.label))
+    return read_pin(uri, repr(token.label))
 
 
 def _warn(key: Any, label: str) -> None:

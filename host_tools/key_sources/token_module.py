@@ -23,7 +23,7 @@ _FOLDERS = (
 _BELOW = ("", "softhsm", "pkcs11")
 
 
-def find(uri: TokenUri, environ: Mapping[str, str] = os.environ) -> list[str]:
+def find_modules(uri: TokenUri, environ: Mapping[str, str] = os.environ) -> list[str]:
     """Return the modules to look for the token in; CommandError if there is none.
 
     One, if the URI or $PKCS11_MODULE_PATH names it, else all that are where vendors put them.

@@ -41,7 +41,7 @@ class TokenUri:
         return repr(self.object) if self.object is not None else f"id {(self.id or b'').hex()}"
 
 
-def parse(text: str) -> TokenUri:
+def parse_uri(text: str) -> TokenUri:
     """Read what follows "pkcs11:"; CommandError, which does not repeat a PIN."""
     path, question, query = text.partition("?")
     if "pin-value" in text:

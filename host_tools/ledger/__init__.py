@@ -32,8 +32,9 @@ from host_tools.ledger.errors import (
     Unproven,
     WrongAttempt,
 )
-from host_tools.ledger.ledger import Ledger, open_ledger
-from host_tools.ledger.model import BatchCount, Event, Identity, Verdict
+from host_tools.ledger.ledger import Ledger
+from host_tools.ledger.model import BatchCount, Event, Identity, Made, Verdict
+from host_tools.ledger.opening import open_ledger
 
 __all__ = [
     "AlreadyIssued",
@@ -47,6 +48,7 @@ __all__ = [
     "Ledger",
     "LedgerError",
     "Locked",
+    "Made",
     "NewerLedger",
     "NoLedger",
     "NotALedger",

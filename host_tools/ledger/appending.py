@@ -56,7 +56,12 @@ class Writer:
             facts = {**facts, "attempt": standing.attempt + 1}
         after = rules.after(standing, row.registration_id, kind, facts)
         made = self.event(kind, row.registration_id, facts)
-        values = {**columns_of(after), **taken_over(facts), "event": made.number, "updated": made.at}
+        values = {
+            **columns_of(after),
+            **taken_over(facts),
+            "event": made.number,
+            "updated": made.at,
+        }
         self.connection.execute(
             update(tables.identity)
             .where(_IDENTITY.registration_id == row.registration_id)
@@ -84,9 +89,7 @@ def last(connection: Connection) -> tuple[int, str]:
 
 def standing_of(row: Row[Any]) -> rules.Standing:
     """Return what the rules know of an identity's row."""
-    return rules.Standing(
-        row.state, row.reason, row.attempt, bool(row.running), bool(row.proven)
-    )
+    return rules.Standing(row.state, row.reason, row.attempt, bool(row.running), bool(row.proven))
 
 
 def columns_of(standing: rules.Standing) -> dict[str, Any]:

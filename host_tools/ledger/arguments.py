@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 
 from host_tools.errors import CommandError
 from host_tools.ledger.errors import NoLedger
-from host_tools.ledger.ledger import Ledger, open_ledger
+from host_tools.ledger.ledger import Ledger
+from host_tools.ledger.opening import open_ledger
 
 VARIABLE = "KEYSTEAD_LEDGER"
 

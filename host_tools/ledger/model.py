@@ -67,3 +67,12 @@ class Verdict:
     batches: int
     identities: int
     head: str
+
+
+@dataclass(frozen=True)
+class Made:
+    """An identity with what its batch's list said of it besides, and when it was reserved."""
+
+    identity: Identity
+    extra: Mapping[str, str]
+    reserved: str

@@ -73,7 +73,9 @@ def digest(rows: Iterable[Mapping[str, Any]]) -> str:
     """Return SHA-256 in hex over the units of a batch, each a line of canonical JSON."""
     found = hashlib.sha256()
     for row in rows:
-        line = [row[name] for name in ("place", "serial", "mac", "registration_id", "extra", "line")]
+        line = [
+            row[name] for name in ("place", "serial", "mac", "registration_id", "extra", "line")
+        ]
         found.update(chain.canonical(line).encode() + b"\n")
     return found.hexdigest()
 

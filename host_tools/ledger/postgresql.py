@@ -117,7 +117,9 @@ class Postgresql:
 
 
 def _shown(url: URL) -> str:
-    return url._replace(password=None, query={}).render_as_string()
+    return URL.create(
+        "postgresql", url.username, None, url.host, url.port, url.database
+    ).render_as_string()
 
 
 def _plain(why: str) -> str:

@@ -101,9 +101,7 @@ class Replay:
         self._keep(event, name, columns)
 
     def _keep(self, event: Event, name: str, columns: Mapping[str, Any]) -> None:
-        self.identities[name.lower()].update(
-            columns, event=event.number, updated=event.at
-        )
+        self.identities[name.lower()].update(columns, event=event.number, updated=event.at)
 
     def places(self, batch: str) -> dict[int, str]:
         """Return which units of a batch were given away, and their serials."""
@@ -173,4 +171,3 @@ class Differences:
                     f"says that {column} of {what} {name} is {value!r}, its table says"
                     f" {row[column]!r}",
                 )
-

@@ -205,6 +205,4 @@ def issue(
         "updated": made.at,
     }
     connection.execute(insert(tables.identity), values)
-    return Identity(
-        name, row.batch, row.serial, mac, None, Standing().state, chip, "", 0, made.at
-    )
+    return Identity(name, row.batch, row.serial, mac, None, Standing().state, chip, "", 0, made.at)

@@ -23,7 +23,7 @@ VERSION = 1
 METADATA = MetaData()
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
 # INTEGER and TEXT are meant; SQLite has known STRICT since 3.37
-_STRICT = {"sqlite_strict": sqlite3.sqlite_version_info >= (3, 37)}
+_STRICT = sqlite3.sqlite_version_info >= (3, 37)
 
 
 def _text(name: str, nullable: bool = False) -> Column[str]:
@@ -34,7 +34,13 @@ def _number(name: str) -> Column[int]:
     return Column(name, _NUMBER, nullable=False)
 
 
-about = Table("about", METADATA, Column("name", Text, primary_key=True), _text("value"), **_STRICT)
+about = Table(
+    "about",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    _text("value"),
+    sqlite_strict=_STRICT,
+)
 
 event = Table(
     "event",
@@ -49,7 +55,7 @@ event = Table(
     _text("hash"),
     UniqueConstraint("hash"),
     Index("event_by_board", "registration_id", "number"),
-    **_STRICT,
+    sqlite_strict=_STRICT,
 )
 
 batch = Table(
@@ -64,7 +70,7 @@ batch = Table(
     _text("note"),
     _number("units"),
     _number("event"),  # that planned it
-    **_STRICT,
+    sqlite_strict=_STRICT,
 )
 
 # planned: the registration ID in lower case where it is known beforehand; DPS ignores case
@@ -84,7 +90,7 @@ unit = Table(
     UniqueConstraint("batch", "serial"),
     UniqueConstraint("mac"),
     UniqueConstraint("planned"),
-    **_STRICT,
+    sqlite_strict=_STRICT,
 )
 Index(
     "unit_free",
@@ -117,7 +123,7 @@ identity = Table(
     UniqueConstraint("reserved"),
     Index("identity_by_state", "batch", "state"),
     Index("identity_by_serial", "serial"),
-    **_STRICT,
+    sqlite_strict=_STRICT,
 )
 Index("identity_by_name", func.lower(identity.c.registration_id), unique=True)
 

@@ -37,6 +37,8 @@ class Store:
         pages = [LivePage(flash, base) for base in bases]
         self._pages = sorted((one for one in pages if one.in_use), key=lambda one: one.sequence)
         self._free = [one for one in pages if not one.in_use]
+        for torn in (one for one in self._free if one.state == live_page.CORRUPT):
+            torn.erase()  # at once, where ESP-IDF waits until it needs the page
         self._sequence = self._pages[-1].sequence + 1 if self._pages else 0
         self._finish_freeing()
         if not self._free:
@@ -231,8 +233,6 @@ class Store:
 
     def _activate(self) -> None:
         taken = self._free.pop(0)
-        if taken.state == live_page.CORRUPT:
-            taken.erase()
         taken.sequence = self._sequence
         self._sequence += 1
         self._pages.append(taken)

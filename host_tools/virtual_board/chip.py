@@ -60,17 +60,20 @@ class Chip:
         self._synced = False
         self._life: asyncio.Task[None] | None = None
         self._program: Running | None = None
+        self._ending: set[asyncio.Task[None]] = set()
 
     def halt(self) -> None:
         """Stop whatever runs: EN is low, or there is no power."""
         self._loader = self._program = None
         if self._life:
             self._life.cancel()
+            self._end(self._life)
+            self._life = None
 
-    async def stopped(self) -> None:
-        """Wait until nothing of the program is left that was halted."""
-        if self._life:
-            await asyncio.wait([self._life])
+    async def halted(self) -> None:
+        """Wait until nothing is left of the program that was halted."""
+        while self._ending:
+            await asyncio.wait(self._ending)
 
     def reset(self, download: bool, cause: int = POWER_ON) -> None:
         """Start, with the boot pin low or high, for a cause as machine.reset_cause() says it."""
@@ -146,13 +149,26 @@ class Chip:
     # - - - the program
 
     def _run(self, cause: int) -> None:
-        before, self._life = self._life, None
-        self._life = asyncio.get_running_loop().create_task(self._live(cause, before))
+        refusal = self._refusal()
+        if refusal:
+            self._send(refusal)
+        else:
+            self._life = asyncio.get_running_loop().create_task(self._live(cause))
 
-    async def _live(self, cause: int, before: "asyncio.Task[None] | None") -> None:
-        if before:
-            await asyncio.wait([before])
+    def _refusal(self) -> bytes:
+        """Return what the ROM says if security keeps it from running what was flashed in plain."""
+        if self._efuses.named("secure boot"):
+            return b"secure boot verification failed\r\n"
+        if self._efuses.named("flash encryption").bit_count() & 1:
+            # what was not encrypted with the chip's key decrypts to noise
+            noise = int.from_bytes(self._efuses.mac[2:], "little") ^ 0xA5C3_96E1
+            return b"invalid header: 0x%08x\r\n" % noise * 3
+        return b""
+
+    async def _live(self, cause: int) -> None:
         while True:
+            while self._ending:
+                await asyncio.wait(self._ending)
             cause = await self._once(cause)
             self._send(self.model.said(cause, False))
 
@@ -165,21 +181,36 @@ class Chip:
             return await ended
         finally:
             self._program = None
-            await asyncio.shield(program.stop())
+            self._end(asyncio.get_running_loop().create_task(program.stop()))
 
     async def _start(self, cause: int, ended: "asyncio.Future[int]") -> Running:
+        # the program comes with a toolchain that a board in download mode does without
         from host_tools.virtual_board.program import Program
 
         def end(cause: int) -> None:
             if not ended.done():
                 ended.set_result(cause)
 
-        mac = self._efuses.mac
+        loop = asyncio.get_running_loop()
+        mac, send = self._efuses.mac, self._send
+        start = loop.create_task(Program.start(self._setting, self._flash, mac, cause, send, end))
         try:
-            return await Program.start(
-                self._setting, self._flash, mac, cause, self._send, end
-            )
+            return await asyncio.shield(start)
+        except asyncio.CancelledError:
+            self._end(loop.create_task(_undo(start)))
+            raise
         except CommandError as error:
             self._failed(str(error))
-            await asyncio.get_running_loop().create_future()  # until the next reset
+            await loop.create_future()  # until the next reset
             raise
+
+    def _end(self, task: "asyncio.Task[None]") -> None:
+        """Keep a task that is on its way out: nothing starts before it is gone."""
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+
+async def _undo(start: "asyncio.Future[Running]") -> None:
+    """Stop a program that was halted while it was being started."""
+    with contextlib.suppress(CommandError):
+        await (await start).stop()

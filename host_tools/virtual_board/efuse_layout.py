@@ -43,6 +43,7 @@ class EfuseLayout:
     veils: Mapping[int, tuple[tuple[int, int], ...]]
     fields: Mapping[str, Field]
     key_purposes: tuple[Field, ...]
+    mac: tuple[Field, Field]  # its first two bytes, its last four
     born: Callable[[bytes], Words]
 
 
@@ -108,7 +109,9 @@ def _born(minor: int, mac: bytes) -> Words:
     return words
 
 
-def _newer(base: int, minor: int, guards: Mapping[int, tuple[tuple[int, int], ...]]) -> EfuseLayout:
+def _newer(
+    base: int, minor: int, guards: Mapping[int, tuple[tuple[int, int], ...]]
+) -> EfuseLayout:
     return EfuseLayout(
         base=base,
         size=0x200,
@@ -122,6 +125,7 @@ def _newer(base: int, minor: int, guards: Mapping[int, tuple[tuple[int, int], ..
         veils={},
         fields=_FIELDS,
         key_purposes=_PURPOSES,
+        mac=((1, 1, 0, 16), (1, 0, 0, 32)),
         born=lambda mac: _born(minor, mac),
     )
 
@@ -196,5 +200,6 @@ ESP32_EFUSES = EfuseLayout(
         "no download mode": (0, 0, 27, 1),  # UART_DOWNLOAD_DIS
     },
     key_purposes=(),
+    mac=((0, 2, 0, 16), (0, 1, 0, 32)),
     born=_esp32_born,
 )

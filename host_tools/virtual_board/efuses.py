@@ -48,6 +48,12 @@ class Efuses:
         field = self._layout.fields.get(name)
         return self.field(field) if field else 0
 
+    @property
+    def mac(self) -> bytes:
+        """Return the six bytes that the maker burnt."""
+        first, last = (self.field(field) for field in self._layout.mac)
+        return first.to_bytes(2, "big") + last.to_bytes(4, "big")
+
     def key_purposes(self) -> list[int]:
         """Return what the key blocks are for."""
         return [self.field(field) for field in self._layout.key_purposes]
@@ -105,20 +111,24 @@ class Efuses:
         packed = b"".join(struct.pack(f"<{len(words)}I", *words) for words in self._burnt)
         new = self._file.with_name(self._file.name + ".new")
         try:
-            with open(new, "wb", opener=lambda path, flags: os.open(path, flags, _PRIVATE)) as file:
+            with open(
+                new, "wb", opener=lambda path, flags: os.open(path, flags, _PRIVATE)
+            ) as file:
                 file.write(packed)
             os.replace(new, self._file)
         except OSError as error:
             raise CommandError(f"can not write {self._file}: {error.strerror}") from None
 
     def _load(self) -> Words | None:
+        if self._file is None:
+            return None
         try:
-            packed = self._file.read_bytes() if self._file else b""
+            packed = self._file.read_bytes()
         except FileNotFoundError:
             return None
         except OSError as error:
             raise CommandError(f"can not read {self._file}: {error.strerror}") from None
-        return _unpack(packed, self._layout.blocks, self._file) if self._file else None
+        return _unpack(packed, self._layout.blocks, self._file)
 
 
 def _unpack(packed: bytes, blocks: tuple[Block, ...], file: Path) -> Words:

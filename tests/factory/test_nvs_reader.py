@@ -68,8 +68,8 @@ def test_no_flipped_bit_changes_a_value_unseen(where: int, flip: int) -> None:
     [
         (0, b"\xf0", "0x0: a page has no state 0xfffffff0"),
         (4, b"\x01", "0x1c: the CRC of the page's header is wrong"),
-        (0x20, b"\xe9", "0x20: entry 1 has no state 1"),
-        (0x20, b"\xfb", "0x60: something was written here and not finished"),
+        (0x20, b"\xa6", "0x20: entry 1 has no state 1"),
+        (0x20, b"\xae", "0x60: something was written here and not finished"),
         (0x41, b"\x02", "0x44: the CRC of the entry is wrong"),
         (0x85, b"\x02", "0x7c: the CRC of the 140 bytes behind it is wrong"),
         (0x1000, b"\x00", "0x1000: a page has no state"),

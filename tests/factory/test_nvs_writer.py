@@ -123,7 +123,7 @@ def test_what_does_not_fit_is_refused_as_the_tool_refuses_it(
         (Entry("a", "k", "i32", b"7"), "takes a number"),
         (Entry("a", "k", "float", "7"), "there is no encoding 'float'"),
         (Entry("a", "k", "hex2bin", "abc"), "not hexadecimal digits"),
-        (Entry("a", "k", "base64", "AP+r="), "not Base64"),
+        (Entry("a", "k", "base64", "AP+"), "not Base64"),
         (Entry("a", "k", "string", "x" * STRING_LIMIT), "at most 3967 bytes"),
         (Entry("a", "k", "string", "x\0y"), "holds no NUL"),
         (Entry("a", "k", "string", b"\xff"), "not UTF-8"),

@@ -33,7 +33,7 @@ def keystead(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         monkeypatch.delenv("KEYSTEAD_GROUP_KEY", raising=False)
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
         code = cli.main(words)
         return code, *capsys.readouterr()
 
@@ -55,6 +55,7 @@ def test_the_articles_key_is_derived(keystead: Run) -> None:
 
 def test_ids_come_from_stdin_and_keys_leave_as_json(keystead: Run, tmp_path: Path) -> None:
     file = tmp_path / "group.key"
+    file.touch(0o600)
     file.write_text(GROUP_KEY + "\n")
     words = ("derive-key", "--group-key-file", str(file), "--json")
     code, out, _ = keystead(*words, stdin=f"{NAME}\r\nother\n")
@@ -66,6 +67,7 @@ def test_ids_come_from_stdin_and_keys_leave_as_json(keystead: Run, tmp_path: Pat
 
 def test_a_file_is_preferred_to_the_environment(keystead: Run, tmp_path: Path) -> None:
     file = tmp_path / "group.key"
+    file.touch(0o600)
     file.write_text(GROUP_KEY)
     words = ("derive-key", "--group-key-file", str(file), NAME)
     assert DEVICE_KEY in keystead(*words, KEYSTEAD_GROUP_KEY="AAAA")[1]
@@ -329,5 +331,6 @@ def test_no_option_takes_a_key_on_the_command_line(capsys: pytest.CaptureFixture
             cli.main([verb, "--help"])
     options = {word for word in capsys.readouterr().out.split() if word.startswith("--")}
     assert {word for word in options if "key" in word} == {
-        "--group-key-file", "--secondary-group-key-file", "--show-keys",
+        "--group-key-file", "--key-source", "--secondary-group-key-file",
+        "--secondary-key-source", "--show-keys",
     }  # fmt: skip

@@ -1,8 +1,9 @@
-"""sys and micropython as a board's: what they say of it, its raw output, its interrupt key."""
+"""sys, micropython and vfs as a board's: what they say of it, its raw output, its Ctrl-C."""
 
 import io
 import micropython
 import sys
+import vfs
 from collections import namedtuple
 
 from _host import SETTING, ask
@@ -29,7 +30,7 @@ class _Output(io.IOBase):
         return _stdout.write(data if isinstance(data, str) else bytes(data).decode())
 
 
-_sys, _stdout, _micropython = sys, sys.stdout, micropython
+_sys, _stdout, _micropython, _vfs = sys, sys.stdout, micropython, vfs
 _fields = namedtuple("", ("name", "version", "_machine", "_mpy", "_build"))
 
 
@@ -57,7 +58,18 @@ class MicroPython:
         return getattr(_micropython, name)
 
 
+class Vfs:
+    def mount(self, *what, **how):
+        if what:
+            return _vfs.mount(*what, **how)
+        return [one for one in _vfs.mount() if one[1] != "/.chip"]
+
+    def __getattr__(self, name):
+        return getattr(_vfs, name)
+
+
 def put_on():
     """Show these to whoever imports them from now on."""
     sys.modules["sys"] = Sys()
     sys.modules["micropython"] = MicroPython()
+    sys.modules["vfs"] = Vfs()

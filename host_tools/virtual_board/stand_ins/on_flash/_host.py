@@ -33,6 +33,7 @@ def ask(letter, number=0, text=b"", answer=_nothing):
     _write(_socket, text, len(text))
     _recv(_socket, _answer, 4, _WAIT_FOR_ALL)
     size = struct.unpack("<i", _answer)[0]
-    _recv(_socket, answer, max(0, size), _WAIT_FOR_ALL)
+    if size > 0:
+        _recv(_socket, answer, size, _WAIT_FOR_ALL)
     _mask(_UNBLOCK, _signals, 0)
     return size

@@ -63,9 +63,11 @@ def run(name):
 
 
 def _compiled(source, kind):
-    code = compile(source, "<stdin>", kind)
-    if kind == "exec" and isinstance(source, bytearray):
+    text = source if isinstance(source, str) else str(source, "utf-8")
+    if text is not source:
         source[:] = b""  # whoever called holds it too
+    code = compile(text, "<stdin>", kind)
+    del text, source
     gc.collect()
     exec(code, _globals)
 

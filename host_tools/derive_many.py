@@ -1,0 +1,138 @@
+"""Many device keys: blocks of registration IDs in, blocks of text out, in their order.
+
+Owns spreading the work over this machine's cores. Memory stays the same however long the list is:
+one block is with each process at a time. A key source that is a token, not a key, is asked for
+each ID.
+"""
+
+import functools
+import multiprocessing
+import os
+import signal
+import sys
+from binascii import b2a_base64
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from multiprocessing.connection import Connection
+
+from host_tools.errors import CommandError
+from host_tools.key_sources import HeldKey, KeySource
+
+WORTHWHILE = 100_000  # IDs; for fewer, one process is done before another has started
+_PIECE = 8192  # IDs a process works on at a time
+
+
+@dataclass(frozen=True)
+class Form:
+    """A line of output: what stands around an ID and its key. No ID has anything to escape."""
+
+    before: bytes
+    between: bytes
+    after: bytes = b"\n"
+
+    def text(self, names: list[bytes], keys: list[bytes]) -> bytes:
+        """Return the lines of some IDs and their keys."""
+        parts = [self.before, b"", self.between, b"", self.after] * len(names)
+        parts[1::5] = names
+        parts[3::5] = map(_encode, keys)
+        return b"".join(parts)
+
+
+FORMS = {
+    "tsv": Form(b"", b"\t"),
+    "csv": Form(b"", b","),
+    "json": Form(b'{"registrationId": "', b'", "deviceKey": "', b'"}\n'),
+}
+_encode = functools.partial(b2a_base64, newline=False)
+
+
+def cores() -> int:
+    """Return how many processes are worth while on this machine."""
+    if sys.platform != "linux":  # elsewhere a fork is not safe once system libraries were used
+        return 1
+    return len(os.sched_getaffinity(0))
+
+
+def texts(
+    source: KeySource, blocks: Iterable[list[bytes]], form: Form, processes: int = 1
+) -> Iterator[bytes]:
+    """Give the text of all IDs' lines, in order, a piece at a time; CommandError.
+
+    The IDs must be checked already.
+    """
+
+    def work(piece: bytes) -> bytes:
+        names = piece.split(b"\n")
+        return form.text(names, _keys(source, names))
+
+    pieces = _pieces(blocks)
+    if processes > 1 and isinstance(source, HeldKey):  # a token's session is one process's own
+        yield from _spread(work, pieces, processes)
+    else:
+        yield from map(work, pieces)
+
+
+def _keys(source: KeySource, names: list[bytes]) -> list[bytes]:
+    if isinstance(source, HeldKey):
+        return source.many(names)
+    return [source.derive(name.decode()) for name in names]
+
+
+def _pieces(blocks: Iterable[list[bytes]]) -> Iterator[bytes]:
+    for names in blocks:
+        for start in range(0, len(names), _PIECE):
+            yield b"\n".join(names[start : start + _PIECE])
+
+
+def _spread(
+    work: Callable[[bytes], bytes], pieces: Iterator[bytes], count: int
+) -> Iterator[bytes]:
+    fork = multiprocessing.get_context("fork")  # the key's state goes along, through no pipe
+    lines: list[Connection] = []
+    processes = []
+    try:
+        for _ in range(count):
+            ours, theirs = fork.Pipe()
+            process = fork.Process(target=_serve, args=(work, theirs, ours), daemon=True)
+            process.start()
+            theirs.close()
+            lines.append(ours)
+            processes.append(process)
+        yield from _turns(lines, pieces)
+    finally:
+        for line in lines:
+            line.close()
+        for process in processes:
+            process.terminate()
+            process.join()
+
+
+# each has one piece: whoever is asked for a result takes the next, so nobody waits for two
+def _turns(lines: list[Connection], pieces: Iterator[bytes]) -> Iterator[bytes]:
+    busy = []
+    for line, piece in zip(lines, islice(pieces, len(lines)), strict=False):
+        line.send_bytes(piece)
+        busy.append(line)
+    while busy:
+        line = busy.pop(0)
+        try:
+            result = line.recv_bytes()
+        except EOFError:
+            raise CommandError("a process that derives keys was ended: is memory short?") from None
+        for piece in islice(pieces, 1):
+            line.send_bytes(piece)
+            busy.append(line)
+        yield result
+
+
+def _serve(work: Callable[[bytes], bytes], line: Connection, other_end: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    other_end.close()
+    while True:
+        try:
+            piece = line.recv_bytes()
+        except EOFError:
+            return
+        line.send_bytes(work(piece))

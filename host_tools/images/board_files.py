@@ -1,0 +1,73 @@
+"""The files of a board's filesystem: compiled firmware, roots, your configuration and application.
+
+Owns reading and checking what a user gives. A configuration holds a network's password, so only
+the compiled firmware passes through a temporary folder. Doesn't own the filesystem made of them.
+"""
+
+import json
+import tempfile
+from pathlib import Path
+
+from host_tools import firmware, roots
+from host_tools.boards import Board
+from host_tools.errors import CommandError
+from host_tools.images import filesystem
+from keystead import configuration
+from keystead.failure import Failure
+
+_LARGEST = 1 << 20  # bytes of config.json or app.py that are looked at
+
+
+def content(
+    board: Board,
+    config: Path | None = None,
+    app: Path | None = None,
+    ca: Path | None = None,
+    umqtt: bool = False,
+) -> dict[str, bytes]:
+    """Return the files of a board's filesystem, path to content. Raises CommandError.
+
+    config, app: what becomes config.json and app.py. ca: PEM with roots instead of Azure's. umqtt:
+    add umqtt.simple, which ESP32 images have.
+    """
+    own = {}
+    if config is not None:
+        own["config.json"] = _config(config)
+    if app is not None:
+        own["app.py"] = _app(app)
+    ders = roots.from_file(ca) if ca else roots.azure()
+    with tempfile.TemporaryDirectory(prefix="keystead-") as folder:
+        firmware.build(Path(folder), ders, umqtt, board.modules)
+        return filesystem.files(Path(folder)) | own
+
+
+def _config(file: Path) -> bytes:
+    """Return a configuration that the board will take; CommandError shows no value of it."""
+    data = _read(file)
+    try:
+        configuration.read(json.loads(data))
+    except (ValueError, RecursionError):
+        raise CommandError(f"{file} is not JSON: docs/configuration.md has examples") from None
+    except Failure as error:
+        raise CommandError(f"{file}: {error}: see docs/configuration.md") from None
+    return data
+
+
+def _app(file: Path) -> bytes:
+    data = _read(file)
+    try:
+        compile(data, file.name, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        raise CommandError(f"{file} is no program: {error}") from None
+    return data
+
+
+def _read(file: Path) -> bytes:
+    try:
+        with open(file, "rb") as stream:
+            data = stream.read(_LARGEST + 1)
+    except OSError as error:
+        raise CommandError(f"can not read {file}: {error.strerror}") from None
+    if len(data) > _LARGEST:
+        raise CommandError(f"{file} is larger than {_LARGEST} bytes")
+    return data

@@ -1,0 +1,60 @@
+"""Whose files are to be made: one board that arguments describe, or the boards of a batch.
+
+Owns nothing: names come from the ledger or the arguments, device keys from a key source. Device
+keys are held for one board at a time.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator
+
+from host_tools import identity
+from host_tools.batch import Batch
+from host_tools.errors import CommandError
+from host_tools.images.device_files import Owner
+from host_tools.key_sources import KeySource
+from host_tools.ledger import Ledger
+from keystead.failure import Failure
+from keystead.record import FactoryRecord
+from keystead.registration_id import InvalidRegistrationID
+
+Names = Iterator[tuple[str, str, bytes]]  # serial, registration ID, MAC
+
+
+def of_arguments(args: argparse.Namespace) -> Owner:
+    """Return the one board that the arguments of `keystead record` describe."""
+    if args.id_scope is None:
+        raise CommandError("a board's own part needs --id-scope")
+    return Owner(args.serial or "", identity.factory_record(args))
+
+
+def of_batch(
+    batch: Batch, names: Names, source: KeySource, secondary: KeySource | None
+) -> Iterator[Owner]:
+    """Give the boards of a batch, each with the keys derived for it. Raises CommandError."""
+    derive_second: Callable[[str], bytes] = secondary.derive if secondary else lambda _: b""
+    for serial, name, mac in names:
+        pair = source.derive(name), derive_second(name)
+        try:
+            record = FactoryRecord(mac, batch.id_scope, name, *pair, batch.endpoint)
+        except Failure as error:
+            raise CommandError(f"{name}: {error}") from None
+        yield Owner(serial, record)
+
+
+def names_of(book: Ledger, batch: Batch) -> Names:
+    """Give serial, registration ID and MAC of each board of a batch whose MAC is known.
+
+    Those that have an identity come first, but for scrapped ones; then those whose MAC the plan
+    names, which no other board can take. Raises CommandError.
+    """
+    taken = set()
+    for one in book.identities(batch.name):
+        taken.add(one.serial)
+        if one.state != "scrapped":
+            yield one.serial, one.registration_id, one.mac
+    for unit in book.units(batch.name):
+        if unit.mac is not None and unit.serial not in taken:
+            try:
+                yield unit.serial, batch.registration_id(unit, unit.mac), unit.mac
+            except InvalidRegistrationID as error:
+                raise CommandError(str(error)) from None

@@ -1,0 +1,172 @@
+"""Printing: boards, batches and histories for people; in colour on a terminal only.
+
+A terminal gets aligned columns, a pipe gets tabs.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from host_tools.batch import Batch
+from host_tools.ledger.model import BatchCount, Event, Identity
+from keystead.registration_id import format_mac
+
+_STYLES = {
+    "good": "bold green",
+    "failed": "bold red",
+    "scrapped": "red",
+    "reserved": "dim",
+    "imported": "dim",
+    "proven": "green",
+    "registered": "green",
+}
+_PAGE = 500  # lines that are aligned together
+
+
+class Printer:
+    """Lines on stdout."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False, soft_wrap=True)
+
+    def rows(self, rows: Iterable[Sequence[str]], state: int) -> None:
+        """Print a table; state: which column says how it is."""
+        page: list[Sequence[str]] = []
+        for row in rows:
+            page.append(row)
+            if len(page) == _PAGE:
+                self._page(page, state)
+                page = []
+        self._page(page, state)
+
+    def _page(self, page: Sequence[Sequence[str]], state: int) -> None:
+        if not self._console.is_terminal:
+            for row in page:
+                print("\t".join(row).rstrip("\t"))
+            return
+        widths = [max(map(len, column)) for column in zip(*page, strict=True)]
+        for row in page:
+            line = Text()
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True)):
+                style = _STYLES.get(row[state], "") if number == state else ""
+                line.append(cell.ljust(width) + "  ", style)
+            line.rstrip()
+            self._console.print(line)
+
+    def line(self, text: str, style: str = "") -> None:
+        """Print one line."""
+        self._console.print(Text(text, style))
+
+    def history(self, identity: Identity, batch: Batch, events: Iterable[Event]) -> None:
+        """Print a board and its time line: when, how long after the last, where, what."""
+        style = _STYLES.get(identity.state, "yellow")
+        self._console.print(Text(f"{identity.registration_id}  ").append(_state(identity), style))
+        for name, value in _facts(identity, batch):
+            self.line(f"  {name:<12} {value}")
+        self.line("")
+        for cells, kind in _time_line(events):
+            at, after, station, what = cells
+            line = Text(f"  {at}  ", "dim" if self._console.is_terminal else "")
+            line.append(f"{after:>9}  {station:<12} ")
+            line.append(kind.ljust(11), _STYLES.get(kind, "")).append(what)
+            line.rstrip()
+            self._console.print(line)
+
+
+def _state(identity: Identity) -> str:
+    because = f" ({identity.reason})" if identity.reason else ""
+    return f"{identity.state}{because}"
+
+
+def _facts(identity: Identity, batch: Batch) -> Iterator[tuple[str, str]]:
+    yield "batch", f"{identity.batch}, serial {identity.serial}"
+    yield "board", f"{batch.board}, MAC {format_mac(identity.mac, ':')}"
+    yield "ID scope", f"{batch.id_scope} at {batch.endpoint}"
+    yield "device key", f"fingerprint {(identity.fingerprint or 'not known yet')[:16]}"
+    yield "attempts", str(identity.attempt)
+
+
+def _time_line(events: Iterable[Event]) -> Iterator[tuple[tuple[str, str, str, str], str]]:
+    last = None
+    for event in events:
+        now = datetime.fromisoformat(event.at)
+        after = "" if last is None else _span((now - last).total_seconds())
+        last = now
+        what = "  ".join(f"{name}={_short(value)}" for name, value in event.facts.items())
+        at = event.at[:19].replace("T", " ")
+        yield (at, after, event.station, what), event.kind
+
+
+def _span(seconds: float) -> str:
+    if abs(seconds) < 60:
+        return f"{seconds:+.3f} s"
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if abs(seconds) >= size:
+            return f"{seconds / size:+.1f} {unit}"
+    return ""
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 48 else f"{text[:16]}..."
+
+
+def board_row(identity: Identity) -> list[str]:
+    """Return the cells of one board."""
+    return [
+        identity.registration_id,
+        identity.batch,
+        identity.serial,
+        format_mac(identity.mac, ":"),
+        identity.state,
+        identity.reason,
+    ]
+
+
+def batch_row(batch: Batch, count: BatchCount) -> list[str]:
+    """Return the cells of one batch."""
+    states = ", ".join(f"{number} {state}" for state, number in sorted(count.states.items()))
+    done = count.states.get("good", 0)
+    return [
+        batch.name,
+        batch.board,
+        f"{done} of {count.units} good",
+        f"{count.free} free",
+        states,
+        batch.note,
+    ]
+
+
+def board_json(identity: Identity) -> dict[str, Any]:
+    """Return a board in JSON's names."""
+    return {
+        "registrationId": identity.registration_id,
+        "batch": identity.batch,
+        "serial": identity.serial,
+        "mac": format_mac(identity.mac, ":"),
+        "chip": identity.chip,
+        "state": identity.state,
+        "reason": identity.reason,
+        "attempts": identity.attempt,
+        "fingerprint": identity.fingerprint,
+        "updated": identity.updated,
+    }
+
+
+def batch_json(batch: Batch, count: BatchCount) -> dict[str, Any]:
+    """Return a batch in JSON's names."""
+    return {
+        "batch": batch.name,
+        "board": batch.board,
+        "idScope": batch.id_scope,
+        "template": batch.template,
+        "endpoint": batch.endpoint,
+        "note": batch.note,
+        "units": count.units,
+        "free": count.free,
+        "states": dict(count.states),
+    }
