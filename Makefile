@@ -1,6 +1,8 @@
 # Every target first sets up what is missing: see `make help`.
 PYTHON ?= python3
 BIN := .venv/bin
+# tests wait for each other's ends more than they compute: three share two cores
+WORKERS ?= -n 3 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-browser setup-check demo test check lint types types-firmware bench soak soak-firmware soak-emulator soak-tests docs clean
@@ -21,7 +23,7 @@ demo: setup ## the whole story: key, cloud, boot, telemetry
 	@$(BIN)/keystead demo
 
 test: setup ## all tests that need no hardware
-	@$(BIN)/python -m pytest -n 2
+	@$(BIN)/python -m pytest $(WORKERS)
 
 check: setup-check lint types types-firmware test ## format, lint, types and tests
 
@@ -47,7 +49,7 @@ soak-emulator: setup ## fuzz the emulator for an hour, or SECONDS=n (needs .[fuz
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),3600)
 
 soak-tests: setup ## the tests that are too long for each day: marked soak
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -m soak
+	@$(BIN)/python -m pytest $(WORKERS) -m soak
 
 docs: setup ## make docs/failures.md from the catalogue
 	@$(BIN)/python -m host_tools.failures_page > docs/failures.md

@@ -184,7 +184,8 @@ def _finish(args: argparse.Namespace, written: Iterable[Owner], units: int) -> N
             "`keystead flash`, which reads them"
         )
     out = sys.stderr if args.json else sys.stdout
-    print(f"{args.with_secrets}: {number} files, each with the device key of its board", file=out)
+    files = "1 file" if number == 1 else f"{number} files"
+    print(f"{args.with_secrets}: {files}, with the device key of its board in each", file=out)
     if number < units:
         print(f"{units - number} boards of the batch have no MAC yet, or are scrapped", file=out)
     print(

@@ -7,27 +7,42 @@ key_sources.
 import binascii
 import hashlib
 import hmac
+import re
 from collections.abc import Sequence
 
 from host_tools.errors import CommandError
 
 SIZES = range(16, 65)  # bytes, as DPS accepts; none is longer than SHA-256's block
 _BLOCK = 64  # bytes
+_BASE64 = re.compile(
+    rb"\s*((?:[A-Za-z0-9+/]{4}){0,1400}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)\s*"
+)
 # the two pads of HMAC (RFC 2104, section 2), as what every byte of a key becomes
 _INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
 
 
-def decode_key(text: str | bytes | bytearray, what: str) -> bytes:
+def decode_key(text: str, what: str) -> bytes:
     """Return the 16 to 64 bytes of a Base64 key; CommandError names `what`, never the key."""
-    try:
-        raw = text.encode() if isinstance(text, str) else text
-        key = binascii.a2b_base64(raw.strip(), strict_mode=True)
-    except ValueError:
-        raise CommandError(
-            f"{what} is not Base64: copy it whole, with the = signs at its end"
-        ) from None
-    if len(key) not in SIZES:
-        raise CommandError(f"{what} has {len(key)} bytes, DPS takes 16 to 64")
+    return bytes(decode_secret(bytearray(text.encode(errors="replace")), what))
+
+
+def decode_secret(text: bytearray, what: str) -> bytearray:
+    """Return the 16 to 64 bytes of a Base64 key, for the caller to overwrite; CommandError.
+
+    No copy of the text or of the key is left behind in memory, but for pieces of three bytes.
+    """
+    match = _BASE64.fullmatch(text)
+    if match is None:
+        raise CommandError(f"{what} is not Base64: copy it whole, with the = signs at its end")
+    key = bytearray(SIZES.stop + 3)  # all it can be, and one piece more: never moved by growing
+    size = 0
+    for start in range(*match.span(1), 4):
+        piece = binascii.a2b_base64(text[start : start + 4])
+        key[size : size + len(piece)] = piece
+        size += len(piece)
+    if size not in SIZES:
+        raise CommandError(f"{what} has {size} bytes, DPS takes 16 to 64")
+    del key[size:]
     return key
 
 
@@ -55,9 +70,11 @@ class Deriver:
     def __init__(self, group_key: bytes | bytearray) -> None:
         if len(group_key) not in SIZES:
             raise ValueError("a group key has 16 to 64 bytes")
-        padded = group_key.ljust(_BLOCK, b"\0")
-        self._inner = hashlib.sha256(padded.translate(_INNER))
-        self._outer = hashlib.sha256(padded.translate(_OUTER))
+        padded = bytearray(_BLOCK)
+        padded[: len(group_key)] = group_key
+        self._inner = _keyed(padded, _INNER)
+        self._outer = _keyed(padded, _OUTER)
+        padded[:] = bytes(_BLOCK)
 
     def __repr__(self) -> str:
         return "Deriver()"
@@ -76,6 +93,13 @@ class Deriver:
             outside.update(inside.digest())
             found.append(outside.digest())
         return found
+
+
+def _keyed(padded: bytearray, pad: bytes) -> "hashlib._Hash":
+    block = padded.translate(pad)
+    state = hashlib.sha256(block)
+    block[:] = bytes(_BLOCK)
+    return state
 
 
 def fingerprint(device_key: bytes) -> str:

@@ -329,7 +329,8 @@ def _tell_differences(found: Differences, as_json: bool) -> None:
             printer.line(f"{what}: {one.registration_id}: {one.why}", "red")
     printer.line(
         f"{found.matched} as they should be, {len(found.never_seen)} flashed but never seen in"
-        f" DPS, {len(found.never_made)} seen but never made, {len(found.not_assigned)} not assigned",
+        f" DPS, {len(found.never_made)} seen but never made, {len(found.not_assigned)} not"
+        " assigned",
         "yellow" if found.count else "green",
     )
 

@@ -21,6 +21,7 @@ _NAMES = {
     "mac": _MAC, "macaddress": _MAC,
     "registrationid": _ID,
 }  # fmt: skip
+_PLAIN = {ord(character): None for character in " _-"}
 _ANY_MAC = bytes.fromhex("020000000001")  # stands in where the board will bring its own
 
 
@@ -51,13 +52,13 @@ class Rule:
 
 
 def units(
-    table: Table, where: str, rule: Rule, faults: list[BadRow]
+    table: Table, where: str, rule: Rule, faults: list[BadRow], serial_column: str | None = None
 ) -> Iterator[tuple[Unit, str | None]]:
     """Give the units of the rows that are right, and their registration IDs where they are known.
 
     The other rows go to faults. CommandError if the head names no boards.
     """
-    places = _places(table.head, where, rule)
+    places = _places(table.head, where, rule, serial_column)
     extra = [(n, name) for n, name in enumerate(table.head) if n not in places.values() and name]
     for line, row in table.rows:
         if len(row) != len(table.head):
@@ -71,10 +72,12 @@ def units(
             faults.append(BadRow(line, str(error)))
 
 
-def _places(head: Sequence[str], where: str, rule: Rule) -> dict[str, int]:
+def _places(
+    head: Sequence[str], where: str, rule: Rule, serial_column: str | None
+) -> dict[str, int]:
     found: dict[str, int] = {}
     for place, name in enumerate(head):
-        what = _NAMES.get(name.lower().translate({ord(c): None for c in " _-"}))
+        what = _meaning(name, serial_column)
         if what is None:
             continue
         if what in found:
@@ -83,12 +86,19 @@ def _places(head: Sequence[str], where: str, rule: Rule) -> dict[str, int]:
     enough = (
         _SERIAL in found or _ID in found or (_MAC in found and "{serial}" not in rule.template)
     )
-    if not enough:
+    if not enough or (serial_column and _SERIAL not in found):
         raise CommandError(
-            f"{where}: its first line must name a column serial or registration_id "
-            f"(mac besides, if boards are known); it has: {', '.join(head)}"
+            f"{where}: its first line must name a column {serial_column or 'serial'} or "
+            f"registration_id (mac besides, if boards are known); it has: {', '.join(head)}"
         )
     return found
+
+
+def _meaning(name: str, serial_column: str | None) -> str | None:
+    if serial_column is not None and name.lower() == serial_column.strip().lower():
+        return _SERIAL
+    what = _NAMES.get(name.lower().translate(_PLAIN))
+    return None if what == _SERIAL and serial_column is not None else what
 
 
 def _unit(

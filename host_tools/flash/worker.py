@@ -18,21 +18,19 @@ from esptool.loader import ESPLoader
 from esptool.logger import TemplateLogger, log
 from esptool.util import FatalError
 
-from host_tools.errors import CommandError
 from host_tools.flash.chip import Chip, Traffic
 from host_tools.flash.counted import Counted
 from host_tools.flash.failure import FlashFailure
 from host_tools.repl import Repl, ReplError
-from host_tools.serial_line import open_line
+from host_tools.serial_line import LineError, open_line
 from keystead.failure import printable
 
 ROM_BAUD = CONSOLE_BAUD = 115_200  # bits/s
 _ATTEMPTS = 4  # resets, each with five tries to sync: about ten seconds
-_WINDOW = 0.1  # seconds of one look at the console
+_WINDOW = 1.0  # seconds of one look at the console
 _PROOF = 20.0  # seconds: HMAC in Python takes well under one
 _LONGEST = 4096  # bytes of a line without an end
-# what a ROM prints when power comes, and while there is nothing in flash
-_POWERED = ("rst:0x1 ", "POWERON", "invalid header: 0x")
+_POWERED = "(POWERON"  # what a ROM prints when power comes, or the RESET button was pressed
 _LINE_ERRORS = (serial.SerialException, OSError)
 
 Block = tuple[int, bytes]  # offset in flash, bytes
@@ -109,6 +107,8 @@ class Bench:
         self._line: Any = None
         self._esp: ESPLoader | None = None
         self._rest = b""
+        self._restarted = False  # by us, and the ROM has not said so yet
+        self._came = False  # a board was powered, and that was not us
 
     @property
     def traffic(self) -> Traffic:
@@ -210,7 +210,7 @@ class Bench:
         esp = self._loader
         self._line.baudrate = CONSOLE_BAUD
         self._line.reset_input_buffer()
-        self._rest = b""
+        self._rest, self._restarted = b"", True
         cmds.reset_chip(esp, "hard-reset")
 
     def line(self, seconds: float) -> str | None:
@@ -222,7 +222,10 @@ class Bench:
                 return None
             self._rest += data
         line, _, self._rest = self._rest.partition(b"\n")
-        return line.decode("ascii", "replace").rstrip("\r")
+        text = line.decode("ascii", "replace").rstrip("\r")
+        if _POWERED in text:
+            self._came, self._restarted = not self._restarted, False
+        return text
 
     def newcomer(self, seconds: float) -> bool:
         """Wait so long for a board to be put on the port: it is powered, or the port comes."""
@@ -234,11 +237,11 @@ class Bench:
                 time.sleep(seconds)
                 self._line.open()
                 return True
-            line = self.line(seconds)
+            self.line(seconds)
         except _LINE_ERRORS:
             self._line.close()
-            return False
-        return line is not None and any(sign in line for sign in _POWERED)
+        came, self._came = self._came, False
+        return came
 
     def prove(self, nonce: str) -> str:
         """Have the running board sign a nonce; see steps.Port."""
@@ -256,8 +259,9 @@ class Bench:
 def _opened(url: str) -> serial.SerialBase:
     try:
         return open_line(url, ROM_BAUD)
-    except CommandError as error:
-        raise FlashFailure("port-busy", str(error)) from None
+    except LineError as error:
+        reason = "port-busy" if "in use" in str(error) else "port-absent"
+        raise FlashFailure(reason, str(error)) from None
 
 
 def _compresses(block: Block) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
-from host_tools.keys import Deriver, decode_key
+from host_tools.keys import Deriver, decode_secret
 
 
 class KeySource(Protocol):
@@ -47,12 +47,18 @@ class HeldKey:
 
     @classmethod
     def from_text(cls, text: str | bytearray, label: str) -> Self:
-        """Take a group key in Base64, and overwrite it where it can be; CommandError."""
+        """Take a group key in Base64; CommandError.
+
+        A bytearray is overwritten, and the key is then nowhere in this process. A str can not be.
+        """
+        raw = text if isinstance(text, bytearray) else bytearray(text.encode(errors="replace"))
+        key = bytearray()
         try:
-            return cls(decode_key(text, label), label)
+            key = decode_secret(raw, label)
+            return cls(key, label)
         finally:
-            if isinstance(text, bytearray):
-                text[:] = bytes(len(text))
+            for secret in (raw, key):
+                secret[:] = bytes(len(secret))
 
     def __repr__(self) -> str:
         return f"HeldKey({self.label!r})"

@@ -43,8 +43,8 @@ class Dialect(Protocol):
     def has_tables(self, connection: Connection) -> bool | None:
         """Tell whether there is a ledger; None: there is something else."""
 
-    def prepare(self, connection: Connection) -> None:
-        """Make room for the tables, before the transaction that creates them has done anything."""
+    def settle(self, connection: Connection) -> None:
+        """Prepare for tables, before the transaction that creates them; others may do so too."""
 
 
 class Database:
@@ -59,6 +59,11 @@ class Database:
     def close(self) -> None:
         """Let go of all connections."""
         self._engine.dispose()
+
+    def settle(self) -> None:
+        """Prepare for the tables of a new ledger; LedgerError."""
+        with self._worded(), self._engine.connect() as connection:
+            self.dialect.settle(connection.execution_options(isolation_level="AUTOCOMMIT"))
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -95,8 +95,9 @@ class Sqlite:
             return True
         return None if names else False
 
-    def prepare(self, connection: Connection) -> None:
-        """Nothing to do: the file is there."""
+    def settle(self, connection: Connection) -> None:
+        """Make it WAL, which the file stays for ever."""
+        connection.exec_driver_sql("PRAGMA journal_mode = WAL")
 
     def explain(self, error: DBAPIError) -> LedgerError | Again | None:
         """Return what an error means, by SQLite's own code."""

@@ -59,9 +59,10 @@ class LivePage:
             place += self._read_entry(raw, place)
 
     def _find_end(self, raw: bytes) -> None:
-        if page.EMPTY not in self._states[: page.ENTRIES]:
-            return
-        self._next = self._states.index(page.EMPTY)
+        # not the first that is empty: power may go twice, and leave empty ones between erased
+        # ones; ESP-IDF 5 writes there, and over what is behind them
+        used = [place for place, state in enumerate(self._states[: page.ENTRIES]) if state != page.EMPTY]
+        self._next = used[-1] + 1 if used else 0
         # power may have gone between an entry's bytes and its state
         while self._next < page.ENTRIES and _entry(raw, self._next)[:4] != b"\xff" * 4:
             self._mark(self._next, self._next + 1, page.ERASED)
@@ -70,6 +71,8 @@ class LivePage:
     def _read_entry(self, raw: bytes, place: int) -> int:
         """Take or erase the entry at place; return how many places it has."""
         if self._states[place] != page.WRITTEN:
+            if self._states[place] != page.ERASED:
+                self._mark(place, place + 1, page.ERASED)
             return 1
         item = Item.read(_entry(raw, place))
         if item is None:

@@ -6,7 +6,7 @@ nor what the program is (program.py).
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from host_tools.errors import CommandError
@@ -210,7 +210,7 @@ class Chip:
         task.add_done_callback(self._ending.discard)
 
 
-async def _undo(start: "asyncio.Future[Running]") -> None:
+async def _undo(start: Awaitable[Running]) -> None:
     """Stop a program that was halted while it was being started."""
     with contextlib.suppress(CommandError):
         await (await start).stop()

@@ -103,7 +103,8 @@ class Efuses:
         for bit, places in layout.guards.items() if number == 0 else ():
             for word, mask in places if _has(protected, bit) else ():
                 words[word] &= ~mask
-        self._burnt[number] = [old | new for old, new in zip(self._burnt[number], words)]
+        for index, word in enumerate(words):
+            self._burnt[number][index] |= word
 
     def _save(self) -> None:
         if self._file is None:

@@ -1,25 +1,25 @@
 """What runs on a virtual board's chip after a normal reset: MicroPython, from the flash file.
 
-Owns the process (the Unix port of MicroPython), its serial line, its Ctrl-C and its soft resets.
-The process reads the filesystem in the flash file itself; what it writes there, and its NVS, goes
-through the flash chip, so that power may fail at any byte. Doesn't own why a chip starts (chip.py)
-nor what stands in for it on the other side (stand_ins/on_flash).
+Owns the process (the Unix port of MicroPython), from start to end and over its soft resets. It
+reads the filesystem in the flash file itself; what it writes there, and its NVS, goes through the
+flash chip, so that power may fail at any byte. Doesn't own why a chip starts (chip.py) nor what
+stands in for it on the other side (stand_ins/on_flash).
 """
 
 import asyncio
 import os
 import signal
-import socket
-import struct
 from collections.abc import Callable
 from contextlib import suppress
 
 from host_tools.errors import CommandError
 from host_tools.images.partitions import SECTOR, Layout
+from host_tools.nvs import NvsError
 from host_tools.toolchain import micropython
 from host_tools.virtual_board import room, start_up
 from host_tools.virtual_board.board_setting import BoardSetting
 from host_tools.virtual_board.flash_chip import FlashChip, PowerCut
+from host_tools.virtual_board.interrupt import Interrupt
 from host_tools.virtual_board.models import (
     DEEP_SLEEP,
     HARD_RESET,
@@ -28,15 +28,13 @@ from host_tools.virtual_board.models import (
     WATCHDOG,
 )
 from host_tools.virtual_board.nvs_service import NvsService
+from host_tools.virtual_board.serial_pipe import SerialPipe
+from host_tools.virtual_board.silicon import Silicon
+from host_tools.virtual_board.start_up import NothingToRun
 
-_QUESTION = struct.Struct("<BxHi")
-_ANSWER = struct.Struct("<i")
 _INVALID = -22  # EINVAL
-_OFF, _STARTING = -1, -2  # in place of the character that interrupts
-_PATIENCE = 200  # milliseconds until a program that never waits is interrupted at any point
 _PAUSE = 0.5  # seconds between two attempts of a chip to start from a flash that holds nothing
 _CRASHED = 1.0  # seconds before a program that died at once is tried again
-
 # what stands in for the chip has room of its own, a chip has it in ROM: bytes; a test measures it
 _STAND_INS_HEAP = {32: 29 << 10, 64: 46 << 10}
 # sys.implementation: MICROPY_HW_BOARD_NAME with MICROPY_HW_MCU_NAME, board, .mpy architecture
@@ -45,38 +43,27 @@ _NAMES = {
     "esp32c3": ("ESP32C3 module with ESP32C3", "ESP32_GENERIC_C3", 11),
     "esp32s3": ("Generic ESP32S3 module with ESP32S3", "ESP32_GENERIC_S3", 10),
 }
+Output = Callable[[bytes], None]
+Ended = Callable[[int], None]
 
 
 class Program:
-    """A running program; use start().
-
-    output: is given what the serial line sends. ended: is called with why the chip starts next
-    (a cause of models.py) when the program ended by itself; soft resets are dealt with here.
-    """
+    """A program that runs, or tries to. Made by start(); ended by stop(), or by itself."""
 
     def __init__(
-        self,
-        setting: BoardSetting,
-        flash: FlashChip,
-        mac: bytes,
-        output: Callable[[bytes], None],
-        ended: Callable[[int], None],
+        self, setting: BoardSetting, flash: FlashChip, mac: bytes, output: Output, ended: Ended
     ) -> None:
         self._setting, self._flash, self._mac = setting, flash, mac
         self._output, self._ended = output, ended
-        self._loop = asyncio.get_running_loop()
-        self._line, self._line_far = socket.socketpair()
-        self._silicon, self._silicon_far = socket.socketpair()
-        self._line.setblocking(False)
-        self._file = os.open(flash.path, os.O_RDONLY)
-        self._input = bytearray()  # not yet on its way
-        self._asked = bytearray()  # questions that are not whole yet
-        self._intr = _STARTING
-        self._wanted = False  # an interrupt
-        self._raw = False
-        self._stopped = False
+        self._line = SerialPipe(self._say)
+        self._silicon = Silicon(self._answer)
+        self._interrupt = Interrupt(self._silicon.receive)
+        self._file = os.open(flash.path, os.O_RDONLY | os.O_CLOEXEC)
+        self._raw = False  # whether the raw REPL is on, also after a soft reset
+        self._off = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._nvs: NvsService
+        self._task: asyncio.Task[None]
 
     @classmethod
     async def start(
@@ -85,48 +72,103 @@ class Program:
         flash: FlashChip,
         mac: bytes,
         cause: int,
-        output: Callable[[bytes], None],
-        ended: Callable[[int], None],
+        output: Output,
+        ended: Ended,
     ) -> "Program":
-        """Start what is in flash, for this cause; a flash that holds nothing says so for ever."""
+        """Start what is in flash; a flash that holds nothing to run says so again and again.
+
+        cause: why it starts, of models.py. output: is given what the serial line sends. ended: is
+        called with the next start's cause when the program ends by itself, not by a soft reset:
+        those are dealt with here. Raises CommandError if this machine has no MicroPython.
+        """
+        command = _command(setting)
         program = cls(setting, flash, mac, output, ended)
-        try:
-            layout = start_up.find(flash, setting.chip)
-        except start_up.NothingToRun as nothing:
-            program._task = program._loop.create_task(program._complain(str(nothing)))
-            return program
-        program._nvs = NvsService(flash, layout.nvs)
-        program._loop.add_reader(program._line, program._on_output)
-        program._loop.add_reader(program._silicon, program._on_question)
-        await program._run(layout, cause)
+        program._task = asyncio.create_task(program._live(command, cause))
         return program
 
-    async def _complain(self, text: str) -> None:
-        while True:
-            self._output(text.encode() + b"\r\n")
-            await asyncio.sleep(_PAUSE)
+    def write(self, data: bytes) -> None:
+        """Send to the program's serial line; Ctrl-C ends what runs."""
+        if not self._off.is_set():
+            self._line.send(self._interrupt.take(data))
 
-    async def _run(self, layout: Layout, cause: int) -> None:
-        self._intr = _STARTING
-        self._asked.clear()
+    async def stop(self) -> None:
+        """Take its power, or hold it in reset: it ends at once, and says nothing any more."""
+        self._power_off()
+        await self._task
+
+    def _power_off(self) -> None:
+        self._off.set()
+        # not process.kill(): on a process that just ended it would steal the exit code
+        if self._process and self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)
+
+    def _say(self, data: bytes) -> None:
+        if not self._off.is_set():
+            self._output(data)
+
+    async def _live(self, command: list[str], cause: int) -> None:
+        try:
+            layout = start_up.find(self._flash, self._setting.chip)
+            self._nvs = NvsService(self._flash, layout.nvs)
+            cause = await self._run(command, layout, cause)
+        except NothingToRun as nothing:
+            await self._complain(str(nothing))
+        except NvsError as error:
+            await self._complain(f"ESP_ERROR_CHECK failed: esp_err_t {error.code:#x}: {error}")
+        except PowerCut:  # while NVS mended itself
+            self._off.set()
+        finally:
+            self._close()
+        if not self._off.is_set():
+            self._off.set()
+            self._ended(cause)
+
+    async def _complain(self, text: str) -> None:
+        while not self._off.is_set():
+            self._say(text.encode() + b"\r\n")
+            await self._wait(_PAUSE)
+
+    async def _wait(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._off.wait()
+
+    async def _run(self, command: list[str], layout: Layout, cause: int) -> int:
+        """Run it until it ends, over soft resets; return why the chip starts next."""
+        while True:
+            begun = asyncio.get_running_loop().time()
+            next_cause = _cause(await self._once(command, layout, cause))
+            if self._off.is_set():
+                return next_cause
+            if next_cause != SOFT_RESET:
+                break
+            self._say(b"MPY: soft reboot\r\n")
+            cause = SOFT_RESET
+        if next_cause == POWER_ON and asyncio.get_running_loop().time() - begun < _CRASHED:
+            await self._wait(_CRASHED)
+        return next_cause
+
+    async def _once(self, command: list[str], layout: Layout, cause: int) -> int:
         place = room.of(self._flash)
         self._describe(place, layout, cause)
-        process = await asyncio.create_subprocess_exec(
-            *self._command(),
+        self._silicon.reset()
+        self._process = process = await asyncio.create_subprocess_exec(
+            *command,
             env=place.environment(),
-            stdin=self._line_far,
-            stdout=self._line_far,
-            stderr=self._line_far,
-            pass_fds=(self._silicon_far.fileno(), self._file),
+            stdin=self._line.far,
+            stdout=self._line.far,
+            stderr=self._line.far,
+            pass_fds=(self._silicon.far, self._file),
             start_new_session=True,  # Ctrl-C on the bench is not the board's
         )
-        self._process = process
-        self._task = self._loop.create_task(self._watch(process, layout))
-
-    def _command(self) -> list[str]:
-        bits = 64 if micropython.stands_in(self._setting.bits) else self._setting.bits
-        size = (heap_size(self._setting.heap) << (bits == 64)) + _STAND_INS_HEAP[bits]
-        return [*micropython.interpreter(bits), "-X", f"heapsize={size}", "-c", "import _start"]
+        self._interrupt.started(process.pid)
+        if self._off.is_set():  # meanwhile
+            self._power_off()
+        code = await process.wait()
+        self._interrupt.ended()
+        self._line.receive()
+        return code
 
     def _describe(self, place: room.Room, layout: Layout, cause: int) -> None:
         name, build, architecture = _NAMES[self._setting.chip]
@@ -137,77 +179,22 @@ class Program:
         air = {"wifi": dict(self._setting.wifi), "hidden": [], "cable": False, "dns": 1}
         place.tell(chip, air, cause)
         flash = {
-            "socket": self._silicon_far.fileno(), "flash": self._file, "raw": self._raw,
+            "socket": self._silicon.far, "flash": self._file, "raw": self._raw,
             "start": layout.vfs.offset, "blocks": layout.vfs.size // SECTOR,
             "machine": name, "build": build, "arch": architecture,
         }  # fmt: skip
         place.write("flash.json", flash)
 
-    async def _watch(self, process: asyncio.subprocess.Process, layout: Layout) -> None:
-        begun = self._loop.time()
-        code = await process.wait()
-        self._on_output()
-        cause = _cause(code)
-        if cause == SOFT_RESET:
-            self._output(b"MPY: soft reboot\r\n")
-            await self._run(layout, SOFT_RESET)
-            return
-        if cause == POWER_ON and self._loop.time() - begun < _CRASHED:
-            await asyncio.sleep(_CRASHED)
-        self._close()
-        self._ended(cause)
-
-    def write(self, data: bytes) -> None:
-        """Send to the program's serial line; its interrupt character ends what runs."""
-        if self._stopped:
-            return
-        character = 3 if self._intr == _STARTING else self._intr
-        if character >= 0 and bytes((character,)) in data:
-            data = data.replace(bytes((character,)), b"")
-            self._interrupt()
-        self._input += data
-        self._send()
-
-    def _send(self) -> None:
+    def _answer(self, letter: str, number: int, text: bytes) -> tuple[int, bytes] | None:
+        if self._off.is_set():
+            return None
         try:
-            del self._input[: self._line.send(self._input)]
-        except BlockingIOError:
-            pass
-        except OSError:  # it ended
-            self._input.clear()
-        if self._input:
-            self._loop.add_writer(self._line, self._send)
-        else:
-            self._loop.remove_writer(self._line)
-
-    def _on_output(self) -> None:
-        """Pass on what was printed; print() on a board ends lines with two characters."""
-        with suppress(BlockingIOError):
-            while data := self._line.recv(65536):
-                self._output(data.replace(b"\n", b"\r\n"))
-
-    def _on_question(self) -> None:
-        with suppress(BlockingIOError):
-            while data := self._silicon.recv(65536, socket.MSG_DONTWAIT):
-                self._asked += data
-        while len(self._asked) >= _QUESTION.size:
-            letter, size, number = _QUESTION.unpack_from(self._asked)
-            end = _QUESTION.size + size
-            if len(self._asked) < end:
-                return
-            text = bytes(self._asked[_QUESTION.size : end])
-            del self._asked[:end]
-            self._answer(chr(letter), number, text)
-
-    def _answer(self, letter: str, number: int, text: bytes) -> None:
-        try:
-            size, data = self._do(letter, number, text)
-        except PowerCut:  # whoever cuts it stops this program: nothing of it runs any more
-            self._kill()
-            return
+            return self._do(letter, number, text)
+        except PowerCut:  # nothing of it runs any more; the chip is told by the flash
+            self._power_off()
+            return None
         except ValueError:
-            size, data = _INVALID, b""
-        self._silicon.sendall(_ANSWER.pack(size) + data)
+            return _INVALID, b""
 
     def _do(self, letter: str, number: int, text: bytes) -> tuple[int, bytes]:
         if self._nvs.knows(letter):
@@ -217,70 +204,30 @@ class Program:
         elif letter == "X":
             self._flash.erase(number, SECTOR)
         elif letter == "O":
-            self._on_output()
-            self._output(text)
+            self._line.receive()
+            self._say(text)
         elif letter == "M":
             self._raw = bool(number)
         elif letter == "I":
-            self._intr = number
-            if self._wanted:
-                self._loop.call_soon(self._try_to_interrupt, _PATIENCE)
+            self._interrupt.set(number)
         return 0, b""
 
-    def _interrupt(self) -> None:
-        if not self._wanted:
-            self._wanted = True
-            self._try_to_interrupt(_PATIENCE)
-
-    def _try_to_interrupt(self, left: int) -> None:
-        """Send the signal at a moment at which the program waits, if such a moment comes.
-
-        The Unix port jumps out of whatever it does, collecting garbage and writing to flash too.
-        """
-        if self._process is None or self._intr == _OFF or self._stopped:
-            self._wanted = False  # it ended meanwhile
-        elif self._intr != _STARTING and self._wanted:
-            self._on_question()
-            if left and not _waits(self._process.pid):
-                self._loop.call_later(0.001, self._try_to_interrupt, left - 1)
-            else:
-                self._wanted = False
-                self._signal(signal.SIGINT)
-
-    def _signal(self, number: int) -> None:
-        # not process.kill(): on a process that just ended it would steal the exit code
-        if self._process and self._process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.kill(self._process.pid, number)
-
-    def _kill(self) -> None:
-        self._signal(signal.SIGKILL)
-
-    async def stop(self) -> None:
-        """Take its power, or hold it in reset: it ends at once."""
-        if self._task and not self._task.done():
-            self._task.cancel()
-        self._kill()
-        if self._process:
-            await self._process.wait()
-        self._close()
-
     def _close(self) -> None:
-        if self._stopped:
-            return
-        self._stopped = True
-        for end in (self._line, self._silicon):
-            self._loop.remove_reader(end)
-        self._loop.remove_writer(self._line)
-        for end in (self._line, self._line_far, self._silicon, self._silicon_far):
-            end.close()
+        self._line.close()
+        self._silicon.close()
         os.close(self._file)
 
 
+def _command(setting: BoardSetting) -> list[str]:
+    bits = 64 if micropython.stands_in(setting.bits) else setting.bits
+    size = heap_size(setting.heap or ("64k" if bits == 32 else "128k")) + _STAND_INS_HEAP[bits]
+    return [*micropython.interpreter(bits), "-X", f"heapsize={size}", "-c", "import _start"]
+
+
 def heap_size(text: str) -> int:
-    """Return bytes of a heap that is written as MicroPython's -X heapsize takes it, or ""."""
-    shift = {"k": 10, "m": 20}.get((text or "64k")[-1], 0)
-    number = (text or "64k").rstrip("km")
+    """Return bytes of a heap that is written as MicroPython's -X heapsize takes it."""
+    shift = {"k": 10, "m": 20}.get(text[-1:], 0)
+    number = text.removesuffix("k").removesuffix("m")
     if not (number.isascii() and number.isdecimal() and int(number)):
         raise CommandError(f"heap {text!r}: write bytes, e.g. 65536, 64k or 1m")
     return int(number) << shift
@@ -291,12 +238,3 @@ def _cause(code: int) -> int:
     if code == -signal.SIGALRM:
         return WATCHDOG
     return code if code in (HARD_RESET, DEEP_SLEEP, SOFT_RESET) else POWER_ON
-
-
-def _waits(pid: int) -> bool:
-    """Tell whether a process waits for something; True for one that is gone."""
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "R"
-    except OSError:
-        return True

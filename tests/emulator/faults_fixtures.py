@@ -192,6 +192,10 @@ class Device:
                 pass
         except (ssl.SSLEOFError, ConnectionResetError):
             return "dropped"
+        except ssl.SSLError as error:  # older Pythons make no SSLEOFError of it
+            if error.reason != "UNEXPECTED_EOF_WHILE_READING":
+                raise
+            return "dropped"
         return "in order"
 
     def at_dps(self) -> list:

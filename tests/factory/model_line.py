@@ -181,12 +181,9 @@ class ModelPort:
             raise FlashFailure("proof-absent", "no REPL")
         record = self.board.record()
         self.board.live()
-        answer = {
-            "mac": self.board.mac.hex(":"),
-            "registrationId": record.registration_id,
-            "crc": record.crc(),
-            "proof": proof.proof(self.board.key or record.keys()[0], nonce),
-        }
+        answer = proof.claims(record, bytes.fromhex(nonce))
+        if self.board.key:
+            answer["proof"] = proof.proof(self.board.key, bytes.fromhex(nonce))
         return json.dumps(answer)
 
     def _flash(self) -> bytearray:

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -66,7 +66,6 @@ class FactoryLine(RuleBasedStateMachine):
             book = Struck(ledger, fuse, self._judge)
             try:
                 model_line.line(port, book, model_line.order(self._load)).flash()
-                assert points is None or fuse.points is not None or fault == "s"
             except (Killed, FlashFailure):
                 assert points is not None
 
@@ -143,5 +142,6 @@ TestFactoryLine.settings = settings(
     max_examples=25,
     stateful_step_count=10,
     deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],  # explaining takes minutes
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -16,7 +16,8 @@ POWER_ON, WATCHDOG = 1, 3
 
 @pytest.fixture(params=[64, 32])
 def board(request: pytest.FixtureRequest, tmp_path: Path) -> UnixBoard:
-    board = UnixBoard(tmp_path, MAC, request.param)
+    # it compiles the firmware itself
+    board = UnixBoard(tmp_path, MAC, request.param, heap="256k")
     board.flash.mkdir()
     (board.flash / "failures.txt").write_text(firmware.failures())
     (board.flash / "config.json").write_text(

@@ -1,11 +1,11 @@
 """sys, micropython and vfs as a board's: what they say of it, its raw output, its Ctrl-C."""
 
 import io
-import micropython
 import sys
-import vfs
 from collections import namedtuple
 
+import micropython
+import vfs
 from _host import SETTING, ask
 
 _LONGEST = 2048  # bytes at a time

@@ -4,15 +4,16 @@ import gc
 import io
 import sys
 
-import __main__
 import machine
 from _host import ask
+
+import __main__
 
 _A, _B, _C, _D, _E = range(1, 6)  # what Ctrl and these keys send
 _OFF = -1
 _WINDOW = 128  # bytes of raw paste that may be on their way
 _RAW = "raw REPL; CTRL-B to exit\n>"
-_COMPOUND = ("if", "while", "for", "try", "with", "def", "class", "async", "@")
+_COMPOUND = ("if", "while", "for", "try", "with", "def", "class", "async")
 _globals = __main__.__dict__
 _write = sys.stdout.write
 _stdin = sys.stdin.buffer
@@ -201,7 +202,7 @@ def _read(prompt):
 def _goes_on(text):
     """Tell whether a statement wants another line."""
     first = text.lstrip()
-    if any(first.startswith(word) for word in _COMPOUND) and ":" in text or first[:1] == "@":
+    if first[:1] == "@" or (":" in text and any(first.startswith(word) for word in _COMPOUND)):
         return not text.endswith("\n")
     opened = sum(text.count(bracket) for bracket in "([{")
     return text.endswith("\\") or opened > sum(text.count(bracket) for bracket in ")]}")

@@ -1,4 +1,4 @@
-"""What MicroPython's own start does on an ESP32: mount the flash, run boot.py and main.py, REPL."""
+"""What MicroPython's own start does on an ESP32: the flash, boot.py, main.py, and the REPL."""
 
 import gc
 import sys

@@ -2,8 +2,10 @@
 
 from _host import ask
 
+_nothing = bytearray(1)
 
-def _ask(letter, text, answer=bytearray(4)):
+
+def _ask(letter, text, answer=_nothing):
     size = ask(letter, len(answer), text, answer)
     if size < 0:
         name = bytearray(40)

@@ -1,10 +1,10 @@
 """os, as on an ESP32: uname(), and a root without the folder that leads to the host."""
 
-import uos
 from collections import namedtuple
-from uos import *
 
 import _host
+import uos
+from uos import *
 
 _HIDDEN = ".chip"
 

@@ -1,0 +1,199 @@
+"""Plan a batch of boards in the ledger: which serials, which registration IDs, for which DPS.
+
+examples:
+  keystead batch create mill-7 --ledger factory.db --board ESP32_GENERIC_C3 \\
+      --id-scope 0ne00002193 --serials sn-0001..sn-9999
+  keystead batch create mill-8 --ledger factory.db --board ESP32_GENERIC_C3 \\
+      --id-scope 0ne00002193 --csv boards.csv --dry-run
+  keystead batch list --ledger factory.db
+  keystead batch show mill-7 --ledger factory.db
+
+A CSV has a head that names its columns, in any order: serial, mac, registration_id. Without a MAC
+a serial goes to whichever board is next; without a registration ID the template makes it. Other
+columns are kept with the board. Every row is checked before anything is written, and every bad row
+is told with its line.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from host_tools import batch, boards, ledger
+from host_tools.batch import BadRows, Batch, Unit
+from host_tools.derive_key import add_rule
+from host_tools.errors import CommandError
+from keystead.record import ENDPOINT
+from keystead.registration_id import TEMPLATE
+
+SHOWN = 20  # bad rows told one by one; --json tells all
+_FIRST = 5  # boards of a batch that are shown
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    verbs = parser.add_subparsers(dest="what", metavar="create|list|show", required=True)
+    create = verbs.add_parser("create", help="plan a batch: all of it, or nothing")
+    create.set_defaults(act=_create)
+    create.add_argument("name", help="of the batch, as the ledger is to know it")
+    _add_batch(create)
+    _add_units(create)
+    create.add_argument("--dry-run", action="store_true", help="check all, write nothing")
+    _add_list(verbs.add_parser("list", help="the batches of a ledger, and how far they are"))
+    show = verbs.add_parser("show", help="one batch, and its first boards")
+    show.set_defaults(act=_show)
+    show.add_argument("name", help="of the batch")
+    for verb in verbs.choices.values():
+        ledger.add_arguments(verb)
+        verb.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_list(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(act=_list)
+
+
+def _add_batch(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--board", required=True, help="a name of boards/: ESP32_GENERIC_C3 ...")
+    parser.add_argument("--id-scope", required=True, help="of the DPS instance, e.g. 0ne00002193")
+    parser.add_argument("--endpoint", default=ENDPOINT, help=f"of DPS; default: {ENDPOINT}")
+    parser.add_argument(
+        "--template", default=TEMPLATE, help=f"of registration IDs; default: {TEMPLATE}"
+    )
+    add_rule(parser)
+    parser.add_argument("--note", default="", help="a line for people, e.g. the order's number")
+
+
+def _add_units(parser: argparse.ArgumentParser) -> None:
+    units = parser.add_mutually_exclusive_group(required=True)
+    units.add_argument("--serials", metavar="FIRST..LAST", help="e.g. sn-0001..sn-9999")
+    units.add_argument("--csv", metavar="FILE", help="a list of boards; - for stdin")
+    parser.add_argument(
+        "--serial-column", metavar="NAME", help="the CSV's serials, if it calls them otherwise"
+    )
+
+
+def run(args: argparse.Namespace) -> int | None:
+    """Create, list or show."""
+    act: Callable[[argparse.Namespace], int | None] = args.act
+    return act(args)
+
+
+def _create(args: argparse.Namespace) -> int | None:
+    planned = _batch(args)
+    try:
+        units = _units(args)
+    except BadRows as bad:
+        return _tell(bad, args.json)
+    if not args.dry_run:
+        with ledger.opened(args, create=True) as book:
+            book.create_batch(planned, units)
+    return _say(planned, units, args)
+
+
+def _batch(args: argparse.Namespace) -> Batch:
+    if not re.fullmatch("[0-9A-Za-z]{1,32}", args.id_scope):
+        raise CommandError(f"--id-scope {args.id_scope!r}: letters and digits, e.g. 0ne00002193")
+    return Batch(
+        name=args.name,
+        board=boards.get(args.board).name,
+        id_scope=args.id_scope,
+        template=args.template,
+        endpoint=args.endpoint,
+        wide=args.rule == "service",
+        note=args.note,
+    )
+
+
+def _units(args: argparse.Namespace) -> list[Unit]:
+    wide = args.rule == "service"
+    if args.serials is not None:
+        return batch.units_from_range(args.serials, args.template, wide)
+    if args.csv != "-":
+        return batch.units_from_csv(Path(args.csv), args.template, wide, args.serial_column)
+    if sys.stdin is None:
+        raise CommandError("stdin is closed: name a file with --csv")
+    return batch.units_from_csv(sys.stdin, args.template, wide, args.serial_column)
+
+
+def _tell(bad: BadRows, as_json: bool) -> int:
+    if as_json:
+        rows = [{"line": row.line, "problem": row.problem} for row in bad.rows]
+        print(json.dumps({"file": bad.where, "badRows": rows}))
+        return 1
+    for row in bad.rows[:SHOWN]:
+        print(f"{bad.where}:{row.line}: {row.problem}", file=sys.stderr)
+    if len(bad.rows) > SHOWN:
+        print(f"and {len(bad.rows) - SHOWN} more; --json tells all", file=sys.stderr)
+    print(
+        f"keystead batch: {len(bad.rows)} bad rows, so nothing was written: mend them, "
+        "then run this again",
+        file=sys.stderr,
+    )
+    return 1
+
+
+def _say(planned: Batch, units: list[Unit], args: argparse.Namespace) -> None:
+    if args.json:
+        print(json.dumps({**_fields(planned), "units": len(units), "dryRun": args.dry_run}))
+        return
+    done = "would be planned" if args.dry_run else "planned"
+    first, last = units[0], units[-1]
+    print(
+        f"batch {planned.name}: {len(units)} boards {done} ({first.serial} to {last.serial}), "
+        f"the first as {_id(planned, first)}"
+    )
+
+
+def _list(args: argparse.Namespace) -> None:
+    with ledger.opened(args) as book:
+        rows = [(one, book.count(one.name)) for one in book.batches()]
+    if args.json:
+        for one, count in rows:
+            print(json.dumps({**_fields(one), "units": count.units, "states": dict(count.states)}))
+        return
+    table = Table("batch", "board", "ID scope", "boards", "free", "good", "note", box=None)
+    for one, count in rows:
+        good = str(count.states.get("good", 0))
+        cells = (one.name, one.board, one.id_scope, str(count.units), str(count.free), good)
+        table.add_row(*cells, one.note)
+    Console(highlight=False).print(table)
+
+
+def _show(args: argparse.Namespace) -> None:
+    with ledger.opened(args) as book:
+        one, count = book.batch(args.name), book.count(args.name)
+        units = [unit for unit, _ in zip(book.units(args.name), range(_FIRST), strict=False)]
+    if args.json:
+        print(json.dumps({**_fields(one), "units": count.units, "states": dict(count.states)}))
+        return
+    for name, value in _fields(one).items():
+        print(f"{name:14} {value}")
+    states = ", ".join(f"{number} {state}" for state, number in sorted(count.states.items()))
+    print(f"{'boards':14} {count.units}, {count.free} free" + (f", {states}" if states else ""))
+    for unit in units:
+        print(f"{'':14} {unit.serial}  {_id(one, unit)}")
+    if count.units > len(units):
+        print(f"{'':14} and {count.units - len(units)} more")
+
+
+def _fields(one: Batch) -> dict[str, str]:
+    return {
+        "batch": one.name,
+        "board": one.board,
+        "idScope": one.id_scope,
+        "endpoint": one.endpoint,
+        "template": one.template,
+        "rule": "service" if one.wide else "seed",
+        "note": one.note,
+    }
+
+
+def _id(one: Batch, unit: Unit) -> str:
+    if unit.mac is not None or unit.registration_id is not None:
+        return one.registration_id(unit, unit.mac or bytes(6))
+    return one.template.replace("{serial}", unit.serial)

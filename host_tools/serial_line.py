@@ -1,0 +1,91 @@
+"""Serial lines: open one for ourselves alone, or say in one line why not; see what is plugged in.
+
+Owns which ports there are and how they are opened. Doesn't own what is said over them.
+"""
+
+import errno
+import os
+from pathlib import Path
+
+import serial  # type: ignore[import-untyped]
+from serial.tools import list_ports as plugged  # type: ignore[import-untyped]
+
+from host_tools.errors import CommandError
+
+_PROTOCOLS = "host_tools.serial_protocols"
+# makers of what ESP32 boards have between USB and UART, and Espressif itself
+_MAKERS = (0x303A, 0x10C4, 0x1A86, 0x0403, 0x067B)
+
+
+class LineError(CommandError):
+    """A port that can not be opened."""
+
+
+def use_fast_protocols() -> None:
+    """Have pyserial use our rfc2217:// and socket://, for whoever opens a port in this process."""
+    if _PROTOCOLS not in serial.protocol_handler_packages:
+        serial.protocol_handler_packages.insert(0, _PROTOCOLS)
+
+
+def open_line(url: str, baud: int = 115200, timeout: float | None = 3.0) -> serial.SerialBase:
+    """Return the port, opened for this process alone; raise LineError.
+
+    url: a device such as /dev/ttyUSB0, COM3, rfc2217://host:port or socket://host:port. timeout:
+    seconds that a read waits, None for ever.
+    """
+    use_fast_protocols()
+    try:
+        return serial.serial_for_url(url, baudrate=baud, timeout=timeout, exclusive=True)
+    except serial.SerialException as error:
+        raise LineError(_why(url, error)) from None
+    except (ValueError, OSError) as error:
+        raise LineError(f"{url}: {error}") from None
+
+
+def list_ports() -> list[str]:
+    """Return the ports at which a board may be: those on USB, likely ones first."""
+    found = [port for port in plugged.comports() if port.vid is not None]
+    found.sort(key=lambda port: (port.vid not in _MAKERS, port.device))
+    return [port.device for port in found]
+
+
+def _why(url: str, error: serial.SerialException) -> str:
+    if "://" in url:
+        return _why_not_reached(url, error)
+    number = error.errno if isinstance(error.errno, int) else 0
+    if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
+        there = ", ".join(list_ports()) or "none"
+        return f"{url}: there is no such port; ports on USB: {there}"
+    if number in (errno.EACCES, errno.EPERM):
+        return f"{url}: permission denied; add yourself to its group ({_group(url)}), log in anew"
+    if number in (errno.EAGAIN, errno.EBUSY):
+        return f"{url}: in use by {_holder(url)}; one station at a time can have a port"
+    return f"{url}: {error}"
+
+
+def _why_not_reached(url: str, error: serial.SerialException) -> str:
+    said = str(error.strerror or error)
+    if error.errno == errno.ECONNREFUSED:
+        return f"{url}: nothing listens there"
+    said = said.removeprefix(f"Could not open port {url}: ").removeprefix(f"{url}: ")
+    return f"{url}: {said}"
+
+
+def _group(device: str) -> str:
+    try:
+        return Path(device).group()
+    except (OSError, KeyError):
+        return "dialout"
+
+
+def _holder(device: str) -> str:
+    """Return who has a device open, as far as this user may see it."""
+    real = os.path.realpath(device)
+    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
+        process = descriptor.parent.parent
+        try:
+            if process.name != str(os.getpid()) and os.readlink(descriptor) == real:
+                return f"{(process / 'comm').read_text().strip()} (process {process.name})"
+        except OSError:  # another's process, or one that ended
+            continue
+    return "another program"

@@ -1,0 +1,69 @@
+"""What has come over a socket and was not read yet: waits without polling, hands out in bulk.
+
+Owns the receiving half of a connection. Doesn't own what is sent, nor telnet (protocol_rfc2217).
+"""
+
+import selectors
+import socket
+import time
+from collections.abc import Callable
+
+from serial import SerialException  # type: ignore[import-untyped]
+
+_AT_ONCE = 1 << 16
+
+
+class Inbox:
+    """Bytes of one connection; decode: takes what came, returns what of it is data."""
+
+    def __init__(self, connection: socket.socket, decode: Callable[[bytes], bytes] = bytes):
+        self.data = bytearray()
+        self.ended = False  # nothing more will come
+        self._connection, self._decode = connection, decode
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(connection, selectors.EVENT_READ)
+
+    def close(self) -> None:
+        """Give the waiting up; the connection is another's to close."""
+        self._selector.close()
+
+    def pull(self, timeout: float | None) -> bool:
+        """Wait up to timeout seconds (None: for ever) and take what came; return whether any."""
+        if self.ended or not self._selector.select(timeout):
+            return False
+        try:
+            came = self._connection.recv(_AT_ONCE)
+        except OSError:
+            came = b""
+        self.ended = not came
+        self.data += self._decode(came)
+        return True
+
+    def waiting(self) -> int:
+        """Return how many bytes can be read at once."""
+        while self.pull(0) and not self.ended:
+            pass
+        return len(self.data)
+
+    def read(self, size: int, timeout: float | None) -> bytes:
+        """Return size bytes, or what has come when timeout seconds are over."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while len(self.data) < size and not self.ended:
+            left = None if deadline is None else max(deadline - time.monotonic(), 0)
+            if not self.pull(left) and left == 0:
+                break
+        if self.ended and not self.data and size:
+            raise SerialException("the other end has closed the connection")
+        taken = bytes(self.data[:size])
+        del self.data[:size]
+        return taken
+
+
+def connect(address: tuple[str, int], url: str) -> socket.socket:
+    """Return a connection; SerialException, with the errno, if there is none."""
+    try:
+        connection = socket.create_connection(address, timeout=10)
+    except OSError as error:
+        raise SerialException(error.errno, f"Could not open port {url}: {error}") from None
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
