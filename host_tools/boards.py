@@ -91,16 +91,21 @@ def get(name: str) -> Board:
     """Return a board by its name. CommandError says which there are."""
     if name not in names():
         raise CommandError(f"no board {name!r}: there are {', '.join(names())}")
-    return _read(folder() / name / "board.toml")
+    return read(folder() / name / "board.toml")
 
 
 @functools.cache
-def _read(file: Path) -> Board:
+def read(file: Path) -> Board:
+    """Return the board that a board.toml describes. Raises CommandError."""
     try:
         data = tomllib.loads(file.read_text(encoding="utf-8"))
         return _board(file.parent.name, data)
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise CommandError(f"{file}: not a board's description: {error!r}") from None
+    except OSError as error:
+        raise CommandError(f"can not read {file}: {error.strerror}") from None
+    except KeyError as error:
+        raise CommandError(f"{file}: {error} is missing") from None
+    except (tomllib.TOMLDecodeError, TypeError, UnicodeDecodeError) as error:
+        raise CommandError(f"{file}: not a board's description: {error}") from None
 
 
 def _board(name: str, data: dict[str, Any]) -> Board:

@@ -102,10 +102,11 @@ def _stamp(target: Path) -> int:
     A day less than the day of it, as the clock of whoever builds it may be wrong by hours. The
     day, not the second: a station that is started again must not find every board outdated.
     """
-    return _compile_texts({"rim.built": f"TIME = {_build_time() - _DAY}\n"}, target)
+    return _compile_texts({"rim.built": f"TIME = {build_time() - _DAY}\n"}, target)
 
 
-def _build_time() -> int:
+def build_time() -> int:
+    """Return when an image built now is said to be built, seconds since 1970. CommandError."""
     said = os.environ.get("SOURCE_DATE_EPOCH", "")
     if not said:
         return int(time.time()) // _DAY * _DAY

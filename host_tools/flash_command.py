@@ -35,11 +35,12 @@ import keystead
 from host_tools import boards, key_sources, ledger, serial_line
 from host_tools.errors import CommandError
 from host_tools.flash import rows
-from host_tools.flash.order import content, loads
+from host_tools.flash.loads import Loads
 from host_tools.flash.process import keep_no_core
 from host_tools.flash.station import DeviceKeys, Outcome, Station
 from host_tools.flash.steps import Order
 from host_tools.images import micropython_image
+from host_tools.images.board_files import content
 
 _BAUD = 460_800  # bits/s: every USB bridge can
 _INTERRUPTED = 130  # exit code
@@ -59,13 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a device, or rfc2217://HOST:PORT; may be given more than once",
     )
     ports.add_argument("--all-ports", action="store_true", help="every serial port there is")
-    add(
-        "--micropython",
-        type=Path,
-        metavar="FILE",
-        help="the image (default: fetch the pinned one)",
-    )
-    add("--sha256", metavar="HEX", help="of an image that is not the pinned one")
+    micropython_image.add_arguments(parser, sized=False)
     add("--config", type=Path, metavar="FILE", help="config.json: docs/configuration.md")
     add("--app", type=Path, metavar="FILE", help="your app.py: docs/application.md")
     add("--ca", type=Path, metavar="PEM", help="trust the roots in this file instead of Azure's")
@@ -118,13 +113,13 @@ def _ports(args: argparse.Namespace) -> list[str]:
 def _order(args: argparse.Namespace, book: ledger.Ledger) -> Order:
     batch = book.batch(args.batch)
     board = boards.get(batch.board)
-    image = micropython_image.load(board, args.micropython, args.sha256)
+    image = micropython_image.chosen(args, board)
     with Console(stderr=True).status("compiling the firmware"):
         files = content(board, args.config, args.app, args.ca)
     return Order(
         batch,
         board,
-        loads(board, image, files),
+        Loads(board, image, files).get,
         keystead.__version__,
         args.baud,
         args.register,

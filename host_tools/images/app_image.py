@@ -47,21 +47,29 @@ def describe(image: bytes, board: Board, layout: Layout) -> Description:
     begin = layout.app.offset - board.flash_offset
     if image[begin : begin + 1] != bytes([esp_image.MAGIC]):
         raise CommandError(f"no application at 0x{layout.app.offset:x} of the image")
-    return read(image[begin : begin + layout.app.size])
+    found = read(image[begin : begin + layout.app.size])
+    if found.chip != board.chip:
+        raise CommandError(f"the application is for {found.chip}, {board.name} has {board.chip}")
+    return found
 
 
 def read(app: bytes) -> Description:
     """Return what an application image says of itself. Raises CommandError."""
     found = esp_image.parse(app)
     first = found.segments[0].data
-    banner = _BANNER.search(app)
-    micropython = banner[1].decode() if banner else ""
+    micropython = banner(app)
     if len(first) < DESCRIPTION.size or DESCRIPTION.unpack_from(first)[0] != MAGIC:
         return Description(found.chip, "", "", "", "", micropython)
     _, _, _, version, project, _, _, idf, elf, _ = DESCRIPTION.unpack_from(first)
     return Description(
         found.chip, _text(project), _text(version), _text(idf), elf.hex(), micropython
     )
+
+
+def banner(program: bytes) -> str:
+    """Return the version that MicroPython's banner in a program says, "" if there is none."""
+    found = _BANNER.search(program)
+    return found[1].decode() if found else ""
 
 
 def pack(project: str, version: str, idf: str, elf_sha256: bytes) -> bytes:

@@ -4,6 +4,7 @@ Owns reading and checking what a user gives. A configuration holds a network's p
 the compiled firmware passes through a temporary folder. Doesn't own the filesystem made of them.
 """
 
+import functools
 import json
 import tempfile
 from pathlib import Path
@@ -36,9 +37,17 @@ def content(
     if app is not None:
         own["app.py"] = _app(app)
     ders = roots.from_file(ca) if ca else roots.azure()
+    return _compiled(tuple(ders.items()), umqtt, board.modules, firmware.build_time()) | own
+
+
+@functools.lru_cache(4)
+def _compiled(
+    ders: tuple[tuple[str, bytes], ...], umqtt: bool, pins: Path, build_time: int
+) -> dict[str, bytes]:
+    """Return the compiled firmware; the last argument only tells one day's from the next's."""
     with tempfile.TemporaryDirectory(prefix="keystead-") as folder:
-        firmware.build(Path(folder), ders, umqtt, board.modules)
-        return filesystem.files(Path(folder)) | own
+        firmware.build(Path(folder), dict(ders), umqtt, pins)
+        return filesystem.files(Path(folder))
 
 
 def _config(file: Path) -> bytes:

@@ -25,8 +25,8 @@ _BAD = "\N{CROSS MARK}"  # before what mpflash logs as an error
 _SIZE = re.compile(r"(\d{1,3})\s*(?:MB?|MiB)", re.IGNORECASE)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare which image, and for how much flash."""
+def add_arguments(parser: argparse.ArgumentParser, sized: bool = True) -> None:
+    """Declare which image, and for how much flash; not sized: the board itself will tell."""
     parser.add_argument(
         "--micropython",
         type=Path,
@@ -44,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="rehearse with an image that has no program in it; only a virtual board runs it",
     )
+    if not sized:
+        parser.set_defaults(flash_size=4 << 20)  # of a stand-in's header, which nobody heeds
+        return
     parser.add_argument(
         "--flash-size",
         type=flash_size,

@@ -12,7 +12,7 @@ from typing import Any, Self
 from host_tools.errors import CommandError
 from host_tools.key_sources.extras import needed
 from host_tools.key_sources.pin import read_pin
-from host_tools.key_sources.token_errors import told
+from host_tools.key_sources.token_errors import NO_HMAC, told
 from host_tools.key_sources.token_module import find_modules
 from host_tools.key_sources.token_uri import TokenUri, parse_uri
 
@@ -123,9 +123,12 @@ def _session(uri: TokenUri, token: Any) -> Any:
 def _usable(found: list[Any]) -> bool:
     pkcs11 = _pkcs11()
     try:
-        return any(key.sign(b"", mechanism=pkcs11.Mechanism.SHA256_HMAC) for key in found)
+        for key in found:
+            if hasattr(key, "sign"):
+                key.sign(b"", mechanism=pkcs11.Mechanism.SHA256_HMAC)
     except pkcs11.UserNotLoggedIn:
         return False
+    return bool(found)
 
 
 def _key(uri: TokenUri, session: Any) -> Any:
@@ -139,6 +142,8 @@ def _key(uri: TokenUri, session: Any) -> Any:
         raise CommandError(
             f"token {session.token.label!r} has {len(found)} keys {uri.key}: add id= to the URI"
         )
+    if not hasattr(found[0], "sign"):  # python-pkcs11's word for a key without CKA_SIGN
+        raise CommandError(f"key {uri.key} in token {session.token.label!r}: {NO_HMAC}")
     return found[0]
 
 

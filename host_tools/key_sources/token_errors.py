@@ -8,7 +8,7 @@ from host_tools.errors import CommandError
 from host_tools.key_sources.extras import needed
 
 _LOCKED = "it is locked after too many wrong PINs: its security officer has to set a new one"
-_NO_HMAC = "it can not sign with CKM_SHA256_HMAC: it must be a generic secret with CKA_SIGN"
+NO_HMAC = "it can not sign with CKM_SHA256_HMAC: it must be a generic secret with CKA_SIGN"
 _GONE = "it is gone: plug the token in, then try again"
 _ENDED = "the session with its token has ended: was it logged out, or unplugged?"
 _WORDS = {
@@ -28,10 +28,10 @@ _WORDS = {
     "KeyHandleInvalid": _ENDED,
     "TokenNotRecognised": "the module does not know this kind of token",
     "SessionCount": "it has no session left: end another program that uses it",
-    "MechanismInvalid": _NO_HMAC,
-    "KeyTypeInconsistent": _NO_HMAC,
-    "KeySizeRange": _NO_HMAC,
-    "FunctionNotSupported": _NO_HMAC,
+    "MechanismInvalid": NO_HMAC,
+    "KeyTypeInconsistent": NO_HMAC,
+    "KeySizeRange": NO_HMAC,
+    "FunctionNotSupported": NO_HMAC,
 }
 
 

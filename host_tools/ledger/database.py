@@ -43,8 +43,11 @@ class Dialect(Protocol):
     def has_tables(self, connection: Connection) -> bool | None:
         """Tell whether there is a ledger; None: there is something else."""
 
-    def settle(self, connection: Connection) -> None:
-        """Prepare for tables, before the transaction that creates them; others may do so too."""
+    def settle(self) -> None:
+        """Prepare for a new ledger, before any transaction; LedgerError."""
+
+    def prepare(self, connection: Connection) -> None:
+        """Make room for the tables, first of all in the transaction that creates them."""
 
 
 class Database:
@@ -59,11 +62,6 @@ class Database:
     def close(self) -> None:
         """Let go of all connections."""
         self._engine.dispose()
-
-    def settle(self) -> None:
-        """Prepare for the tables of a new ledger; LedgerError."""
-        with self._worded(), self._engine.connect() as connection:
-            self.dialect.settle(connection.execution_options(isolation_level="AUTOCOMMIT"))
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

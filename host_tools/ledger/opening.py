@@ -46,7 +46,7 @@ def open_ledger(
                 f"there is no ledger in {dialect.place}: `keystead batch create` makes one"
             )
         if not there:
-            database.settle()
+            dialect.settle()
             database.write(lambda connection: _create(connection, dialect, clock, who))
     except BaseException:
         database.close()
@@ -87,6 +87,7 @@ def _create(
     dialect.lock_head(connection)
     if _check(connection, dialect):  # another station was faster
         return
+    dialect.prepare(connection)
     tables.METADATA.create_all(connection)
     for statement in tables.guards(dialect.name, chain.START).values():
         connection.exec_driver_sql(statement)

@@ -95,7 +95,10 @@ class Postgresql:
             return True
         return None if names else False
 
-    def settle(self, connection: Connection) -> None:
+    def settle(self) -> None:
+        """Nothing to do."""
+
+    def prepare(self, connection: Connection) -> None:
         """Make the schema."""
         connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
 

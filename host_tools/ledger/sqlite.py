@@ -5,6 +5,7 @@ outlives a power cut: an identity given away twice is worse than a millisecond.
 """
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
@@ -95,14 +96,25 @@ class Sqlite:
             return True
         return None if names else False
 
-    def settle(self, connection: Connection) -> None:
-        """Make it WAL, which the file stays for ever."""
-        connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+    def settle(self) -> None:
+        """Make it WAL, which the file stays for ever; LedgerError."""
+        try:
+            with closing(self._connect()) as connection:
+                # its waiting does not cover the change itself: who is second finds it done
+                connection.executescript("BEGIN IMMEDIATE; COMMIT; PRAGMA journal_mode = WAL")
+        except sqlite3.Error as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise self._meant(error) or error from None
+
+    def prepare(self, connection: Connection) -> None:
+        """Nothing to do: the file is there."""
 
     def explain(self, error: DBAPIError) -> LedgerError | Again | None:
         """Return what an error means, by SQLite's own code."""
-        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
-        what = str(error.orig)
+        return self._meant(error.orig) if isinstance(error.orig, sqlite3.Error) else None
+
+    def _meant(self, error: sqlite3.Error) -> LedgerError | None:
+        code, what = getattr(error, "sqlite_errorcode", 0) & 0xFF, str(error)
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return Locked(
                 f"{self.place} was locked by another program for more than {WAIT} s:"
@@ -129,5 +141,8 @@ def _connected(connection: sqlite3.Connection, entry: ConnectionPoolEntry) -> No
 
 
 def _begin(connection: Connection) -> None:
-    writes = connection.get_execution_options().get(WRITES)
+    options = connection.get_execution_options()
+    if options.get("isolation_level") == "AUTOCOMMIT":  # SQLAlchemy begins there as well
+        return
+    writes = options.get(WRITES)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

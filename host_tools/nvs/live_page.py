@@ -61,7 +61,11 @@ class LivePage:
     def _find_end(self, raw: bytes) -> None:
         # not the first that is empty: power may go twice, and leave empty ones between erased
         # ones; ESP-IDF 5 writes there, and over what is behind them
-        used = [place for place, state in enumerate(self._states[: page.ENTRIES]) if state != page.EMPTY]
+        used = [
+            place
+            for place, state in enumerate(self._states[: page.ENTRIES])
+            if state != page.EMPTY
+        ]
         self._next = used[-1] + 1 if used else 0
         # power may have gone between an entry's bytes and its state
         while self._next < page.ENTRIES and _entry(raw, self._next)[:4] != b"\xff" * 4:
@@ -71,7 +75,7 @@ class LivePage:
     def _read_entry(self, raw: bytes, place: int) -> int:
         """Take or erase the entry at place; return how many places it has."""
         if self._states[place] != page.WRITTEN:
-            if self._states[place] != page.ERASED:
+            if self.state == page.ACTIVE and self._states[place] != page.ERASED:
                 self._mark(place, place + 1, page.ERASED)
             return 1
         item = Item.read(_entry(raw, place))
@@ -79,8 +83,10 @@ class LivePage:
             self._mark(place, place + 1, page.ERASED)
             return 1
         end = min(place + max(item.span, 1), page.ENTRIES)
-        if end != place + item.span or any(
-            state != page.WRITTEN for state in self._states[place:end]
+        if (
+            not item.fits
+            or end != place + item.span
+            or any(state != page.WRITTEN for state in self._states[place:end])
         ):
             self._mark(place, end, page.ERASED)
             self._next = max(self._next, end)

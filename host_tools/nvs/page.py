@@ -134,6 +134,13 @@ class Item:
         return int(_LENGTH_CRC.unpack(self.body)[2])
 
     @property
+    def fits(self) -> bool:
+        """Tell whether the entry says to take as many places as its kind and length need."""
+        if self.kind in LONG:
+            return self.span == span(self.length)
+        return self.span == 1 or (self.kind not in INTEGERS and self.kind != BLOB_INDEX)
+
+    @property
     def index(self) -> tuple[int, int, int]:
         """Return length of the whole blob, count of its chunks, number of the first of them."""
         size, count, start, _ = _INDEX.unpack(self.body)

@@ -9,9 +9,8 @@ in turns from the numbers 0 and 128; one page is kept free for collecting garbag
 
 from collections.abc import Collection, Iterator
 
-from host_tools.nvs import live_page, page
+from host_tools.nvs import page
 from host_tools.nvs.errors import (
-    NoFreePages,
     NotEnoughSpace,
     NotFound,
     NvsError,
@@ -20,7 +19,8 @@ from host_tools.nvs.errors import (
 from host_tools.nvs.live_page import LivePage
 from host_tools.nvs.memory_flash import Flash, MemoryFlash, Region
 from host_tools.nvs.page import Item
-from host_tools.nvs.writer import NAMESPACES, check_size
+from host_tools.nvs.page_list import PageList, full
+from host_tools.nvs.writer import NAMESPACES
 
 _SECOND = 0x80  # number of the first chunk of every other version of a blob
 _TAIL = page.CHUNK // 10  # bytes; a blob does not begin in less
@@ -32,19 +32,7 @@ class Store:
 
     def __init__(self, flash: Flash, region: Region) -> None:
         """Load all pages and mend what a power cut left. Raises NvsError."""
-        check_size(region.size)
-        bases = range(region.offset, region.offset + region.size, page.SIZE)
-        pages = [LivePage(flash, base) for base in bases]
-        self._pages = sorted((one for one in pages if one.in_use), key=lambda one: one.sequence)
-        self._free = [one for one in pages if not one.in_use]
-        for torn in (one for one in self._free if one.state == live_page.CORRUPT):
-            torn.erase()  # at once, where ESP-IDF waits until it needs the page
-        self._sequence = self._pages[-1].sequence + 1 if self._pages else 0
-        self._finish_freeing()
-        if not self._free:
-            raise NoFreePages("NVS has no free page: make its partition at least 0x3000 bytes")
-        if not self._pages:
-            self._activate()
+        self._pages = PageList(flash, region)
         self._erase_older()
         self._erase_orphans()
 
@@ -84,7 +72,7 @@ class Store:
     def set_blob(self, namespace: str, key: str, value: bytes) -> None:
         """Store bytes. Raises NotEnoughSpace or ValueTooLong; the old value is kept then."""
         page.check_name(key, "key")
-        pages = min(len(self._pages) + len(self._free) - 1, page.CHUNKS)
+        pages = min(self._pages.count - 1, page.CHUNKS)
         if len(value) > pages * page.CHUNK:
             raise ValueTooLong(
                 f"a blob of {len(value)} bytes: NVS takes {pages * page.CHUNK} here"
@@ -165,11 +153,11 @@ class Store:
 
     def _append(self, item: Item) -> _Place:
         """Write an entry without data. Raises NotEnoughSpace."""
-        if not self._pages[-1].free:
-            self._next_page()
-        if not self._pages[-1].free:
-            raise _full()
-        return self._pages[-1], self._pages[-1].write(item)
+        if not self._pages.current.free:
+            self._pages.turn()
+        if not self._pages.current.free:
+            raise full()
+        return self._pages.current, self._pages.current.write(item)
 
     def _write_blob(self, number: int, key: str, value: bytes, start: int) -> set[_Place]:
         """Write chunks and index; return where they are. Leaves nothing if there is no room."""
@@ -187,22 +175,22 @@ class Store:
 
     def _write_chunks(self, number: int, key: str, value: bytes, start: int) -> int:
         chunks, done = 0, 0
-        room = self._pages[-1].room
+        room = self._pages.current.room
         if room < _TAIL and (room < len(value) or not room):
-            self._next_page()
-            if self._pages[-1].room == room:
-                raise _full()
+            self._pages.turn()
+            if self._pages.current.room == room:
+                raise full()
         while True:
-            room = self._pages[-1].room
+            room = self._pages.current.room
             if not room:
-                raise _full()
+                raise full()
             data = value[done : done + room]
             body, span = page.measure(data), page.span(len(data))
             item = Item(number, page.BLOB_DATA, span, start + chunks, key, body)
-            self._pages[-1].write(item, data)
+            self._pages.current.write(item, data)
             chunks, done = chunks + 1, done + len(data)
             if done < len(value) or room - len(data) < page.ENTRY:
-                self._next_page()
+                self._pages.turn()
             if done == len(value):
                 return chunks
 
@@ -217,42 +205,6 @@ class Store:
         places.sort(key=lambda found: found[0].items[found[1]].kind == page.BLOB_DATA)
         for where, place in places:
             where.erase_entry(place)
-
-    def _next_page(self) -> None:
-        """End the present page and begin another, of which some may be taken by moved entries."""
-        if self._pages[-1].state == page.ACTIVE:
-            self._pages[-1].turn(page.FULL)
-        if len(self._free) > 1:
-            self._activate()
-            return
-        emptiest = min(self._pages, key=lambda one: one.used)
-        if emptiest.used == page.ENTRIES:
-            raise _full()
-        emptiest.turn(page.FREEING)
-        self._move(emptiest)
-
-    def _activate(self) -> None:
-        taken = self._free.pop(0)
-        taken.sequence = self._sequence
-        self._sequence += 1
-        self._pages.append(taken)
-
-    def _move(self, freeing: LivePage) -> None:
-        self._activate()
-        freeing.copy_to(self._pages[-1])
-        freeing.erase()
-        self._pages.remove(freeing)
-        self._free.append(freeing)
-
-    def _finish_freeing(self) -> None:
-        """Do again what was under way when power went while a page's entries were moved."""
-        for freeing in [one for one in self._pages if one.state == page.FREEING]:
-            copy = self._pages[-1]
-            if copy.state == page.ACTIVE:
-                copy.erase()
-                self._pages.remove(copy)
-                self._free.append(copy)
-            self._move(freeing)
 
     def _erase_older(self) -> None:
         """Of two entries of a key keep the newer: power went before the older was erased."""
@@ -299,7 +251,3 @@ class _Whole:
 
 def _missing(namespace: str, key: str) -> NotFound:
     return NotFound(f"NVS has no such key {key!r} in namespace {namespace!r}")
-
-
-def _full() -> NotEnoughSpace:
-    return NotEnoughSpace("NVS is full: erase keys, or give its partition more room")

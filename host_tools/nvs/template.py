@@ -8,7 +8,7 @@ import struct
 import zlib
 
 from host_tools.nvs import page
-from host_tools.nvs.encryption import Xts
+from host_tools.nvs.encryption import Xts, encrypt
 from host_tools.nvs.entry import Entry
 from host_tools.nvs.page import Item
 from host_tools.nvs.writer import partition
@@ -31,7 +31,7 @@ class BlobImages:
         length = len(blob)
         if not 0 < length <= page.CHUNK - 3 * page.ENTRY:  # more than one page: nothing to gain
             plain = self._plain(blob)
-            return plain if key is None else _encrypt(plain, key)
+            return plain if key is None else encrypt(plain, key)
         if length not in self._templates:
             self._templates[length] = _Template(self._plain(bytes(length)), length)
         template = self._templates[length]
@@ -39,12 +39,6 @@ class BlobImages:
 
     def _plain(self, blob: bytes) -> bytes:
         return partition([Entry(*self._names, "binary", blob)], self._size)
-
-
-def _encrypt(plain: bytes, key: bytes) -> bytes:
-    from host_tools.nvs.encryption import encrypt
-
-    return encrypt(plain, key)
 
 
 class _Template:

@@ -30,7 +30,11 @@ def with_extras(entries: Iterable[Entry]) -> Iterator[Entry]:
 
 
 def _master_key(entry: Entry, known: dict[str, str]) -> Iterator[Entry]:
-    text = entry.value.decode(errors="replace") if isinstance(entry.value, bytes) else str(entry.value)
+    text = (
+        entry.value.decode(errors="replace")
+        if isinstance(entry.value, bytes)
+        else str(entry.value)
+    )
     if entry.key != "ap.authmode" or text != "0":
         known[entry.key] = text
     if all(known.get(key) for key in _ACCESS_POINT):

@@ -19,6 +19,7 @@ from host_tools.virtual_board.registers import Registers
 from host_tools.virtual_board.rom_loader import LONGEST, Board, RomLoader
 from host_tools.virtual_board.spi_flash import SpiFlash
 from host_tools.virtual_board.stub_loader import GREETING, StubLoader
+from host_tools.virtual_board.wire import garbled
 
 BAUD = 115200  # after a reset, and of the program
 _FASTEST_AUTOBAUD = 1_000_000  # the ROM measures the rate of its client up to here
@@ -88,16 +89,16 @@ class Chip:
         else:
             self._run(cause)
 
-    def receive(self, data: bytes, baud: int | None) -> bool:
-        """Take bytes that came at this rate; return whether they could be understood."""
+    def receive(self, data: bytes, baud: int | None) -> None:
+        """Take bytes that came at this rate, None for the right one; a wrong one makes garbage."""
         if self._loader and not self._synced and baud and baud <= _FASTEST_AUTOBAUD:
             self.baud = baud
-        understood = baud in (None, self.baud)
-        if understood and self._loader:
+        if baud not in (None, self.baud):
+            data = garbled(data)
+        if self._loader:
             self._load(data)
-        elif understood and self._program:
+        elif self._program:
             self._program.write(data)
-        return understood
 
     def _load(self, data: bytes) -> None:
         for frame in self._decoder.feed(data):

@@ -12,6 +12,8 @@ from serial import rfc2217  # type: ignore[import-untyped]
 from host_tools.errors import CommandError
 
 _IAC = b"\xff"  # with which telnet's commands begin
+_GRACE = 0.25  # seconds that a second client waits for the first to leave
+_FAREWELL = 2.0  # seconds that it has to read why it was refused
 _MOST_UNREAD = 1 << 20  # bytes that a client may leave unread before more are lost, as on a UART
 
 
@@ -36,6 +38,7 @@ class TcpLine:
     def __init__(self, port: Port):
         self.port, self.url = port, ""
         self.client: _Client | None = None
+        self.waiting: list[_Client] = []
         self._server: asyncio.Server | None = None
 
     @property
@@ -55,8 +58,9 @@ class TcpLine:
 
     async def close(self) -> None:
         """Close the port and its client."""
-        if self.client:
-            self.client.transport.abort()
+        for client in [self.client, *self.waiting]:
+            if client:
+                client.transport.abort()
         if self._server:
             self._server.close()
 
@@ -90,18 +94,32 @@ class _Client(asyncio.Protocol):
     def __init__(self, line: TcpLine):
         self.line = line
         self.transport: asyncio.Transport
+        self._timer: asyncio.TimerHandle
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
-        if self.line.client:
-            who = self.line.client.transport.get_extra_info("peername")
-            transport.write(b"port is in use by %s:%d\r\n" % (who[0].encode(), who[1]))
-            transport.close()
+        if self.line.client is None:
+            self._accept()
             return
+        # whoever reconnects quickly may come before its own hanging up has been heard
+        transport.pause_reading()
+        self.line.waiting.append(self)
+        self._timer = asyncio.get_running_loop().call_later(_GRACE, self._refuse)
+
+    def _accept(self) -> None:
         self.line.client = self
         self.line.port.opened()
         self.accepted()
+
+    def _refuse(self) -> None:
+        self.line.waiting.remove(self)
+        host, port = (self.line.client or self).transport.get_extra_info("peername")[:2]
+        self.transport.write(f"port is in use by {host}:{port}\r\n".encode())
+        self.transport.write_eof()
+        # what it has sent must be read, or else closing would take back the line above
+        self.transport.resume_reading()
+        asyncio.get_running_loop().call_later(_FAREWELL, self.transport.abort)
 
     def accepted(self) -> None:
         """Begin to speak."""
@@ -116,9 +134,23 @@ class _Client(asyncio.Protocol):
             self.transport.write(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self.line.client is self:
+        if self in self.line.waiting:
+            self._leave_queue()
+        elif self.line.client is self:
             self.line.client = None
             self.left()
+            if self.line.waiting:
+                self.line.waiting[0].take_turn()
+
+    def take_turn(self) -> None:
+        """Be the client from now on."""
+        self._leave_queue()
+        self.transport.resume_reading()
+        self._accept()
+
+    def _leave_queue(self) -> None:
+        self._timer.cancel()
+        self.line.waiting.remove(self)
 
     def left(self) -> None:
         """Take note that the client is gone."""

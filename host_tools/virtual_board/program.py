@@ -119,9 +119,10 @@ class Program:
         except PowerCut:  # while NVS mended itself
             self._off.set()
         finally:
-            self._close()
-        if not self._off.is_set():
+            by_itself = not self._off.is_set()
             self._off.set()
+            self._close()
+        if by_itself:
             self._ended(cause)
 
     async def _complain(self, text: str) -> None:

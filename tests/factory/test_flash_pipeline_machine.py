@@ -1,8 +1,6 @@
 """Whatever ends a run, at any point: no ID twice, no unproven board good, and it can go on."""
 
 import random
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
@@ -10,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from host_tools import keys
-from host_tools.errors import CommandError
 from host_tools.flash.failure import FlashFailure
 from host_tools.ledger import Identity, open_ledger
+from host_tools.virtual_board.unix_board import chip_folder
 from tests.factory import model_line
 from tests.factory.model_line import (
     BATCH,
@@ -36,8 +34,8 @@ class FactoryLine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._folder = tempfile.TemporaryDirectory(prefix="keystead-")
-        self._place = str(Path(self._folder.name) / "ledger.db")
+        self._chip = chip_folder()  # in memory: each event of a ledger waits for the disk
+        self._place = str(self._chip.__enter__() / "ledger.db")
         with open_ledger(self._place, create=True) as ledger:
             ledger.create_batch(BATCH, UNITS)
         self._boards = [ModelBoard(model_line.mac(number)) for number in range(BOARDS)]
@@ -108,7 +106,7 @@ class FactoryLine(RuleBasedStateMachine):
             with open_ledger(self._place) as ledger:
                 assert len(list(ledger.identities(state="good"))) == BOARDS
         finally:
-            self._folder.cleanup()
+            self._chip.__exit__(None, None, None)
 
     # ---- faults, and the judge
 

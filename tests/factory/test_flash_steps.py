@@ -1,4 +1,4 @@
-"""The steps of flashing, upon a modelled board and a real ledger: order, refusals, what is kept."""
+"""The steps of flashing, upon a modelled board and a real ledger: order, refusals, traces."""
 
 import json
 from collections.abc import Iterator
@@ -23,8 +23,19 @@ from host_tools.ledger.rules import STEPS
 from keystead import proof
 from keystead.record import FactoryRecord
 from tests.factory import model_line
-from tests.factory.model_line import BATCH, GROUP_KEY, LAYOUT, LOADS, UNITS, Fuse, ModelBoard
-from tests.factory.model_line import ModelPort, line, mac, order
+from tests.factory.model_line import (
+    BATCH,
+    GROUP_KEY,
+    LAYOUT,
+    LOADS,
+    UNITS,
+    Fuse,
+    ModelBoard,
+    ModelPort,
+    line,
+    mac,
+    order,
+)
 
 MAC = mac(1)
 

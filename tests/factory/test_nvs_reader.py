@@ -6,8 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from host_tools.nvs import Entry, NvsError, partition, read, settled
+from host_tools.nvs import Entry, NvsError, page, partition, read, settled
 from host_tools.nvs.entry import BLOBS, NUMBERS, prepare
+from host_tools.nvs.page import Item
 from tests.factory import nvs_tool
 
 SIZE = 0x6000
@@ -44,6 +45,38 @@ def test_foreign_bytes_give_an_error_or_values_and_nothing_else(
     for function in (read, settled):
         try:
             function(bytes(image))
+        except NvsError as error:
+            assert "\n" not in str(error)
+
+
+ITEMS = st.lists(
+    st.builds(
+        Item,
+        st.integers(0, 3),
+        st.sampled_from([*page.INTEGERS, *page.LONG, page.BLOB_INDEX, 0x99]),
+        st.integers(0, 130),
+        st.sampled_from([0, 1, 128, 255]),
+        st.sampled_from(["k", "app", ""]),
+        st.binary(min_size=8, max_size=8),
+    ),
+    max_size=20,
+)
+STATE = st.sampled_from([page.ACTIVE, page.FULL, page.FREEING])
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(STATE, ITEMS, st.integers(0, 126)), max_size=4))
+def test_entries_with_right_crcs_and_wrong_fields_give_an_error_or_values(
+    pages: list[tuple[int, list[Item], int]],
+) -> None:
+    image = b""
+    for number, (state, items, written) in enumerate(pages):
+        raw = page.header(state, number) + page.states(written)
+        image += (raw + b"".join(item.pack() for item in items)).ljust(page.SIZE, b"\xff")
+    image += b"\xff" * page.SIZE
+    for function in (read, settled):
+        try:
+            function(image)
         except NvsError as error:
             assert "\n" not in str(error)
 

@@ -50,7 +50,8 @@ class FailingFlash(MemoryFlash):
             raise PowerCut
 
     def erase(self, offset: int, n: int) -> None:
-        assert offset % 4096 == 0 and n % 4096 == 0
+        assert offset % 4096 == 0
+        assert n % 4096 == 0
         now = self._spend(n)
         super().erase(offset, now)
         if now < n:

@@ -150,7 +150,8 @@ def test_a_size_that_is_no_partitions_is_refused(size: int) -> None:
 
 
 def test_no_value_shows_in_an_entrys_text() -> None:
-    assert "140" not in repr(blob(140)) and "value" not in repr(blob(140))
+    assert "140" not in repr(blob(140))
+    assert "value" not in repr(blob(140))
 
 
 @settings(max_examples=40, deadline=None)

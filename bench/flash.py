@@ -1,0 +1,145 @@
+"""Flashing: what one board costs on its line, and many boards at once.
+
+Real esptool, real ledger, virtual boards; the line is as fast as this machine, or paced to what a
+UART carries. The image is a stand-in of a quarter of MicroPython's size, so that the paced runs
+are over soon; what a whole one takes follows from its bytes.
+"""
+
+import tempfile
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import keystead
+from bench.figures import Bar, Figure, Row, Unmeasured
+from bench.paced import BITS, paced
+from bench.workshop import Workshop
+from host_tools import boards
+from host_tools.batch import Batch, Unit
+from host_tools.flash.loads import Loads
+from host_tools.flash.station import DeviceKeys, Outcome, Station
+from host_tools.flash.steps import Order
+from host_tools.images import filesystem
+from host_tools.images.stand_in import stand_in_image
+from host_tools.key_sources import HeldKey
+from host_tools.ledger import Ledger, open_ledger
+from host_tools.virtual_board import farm
+from host_tools.virtual_board.board_setting import BoardSetting
+
+TITLE = "flashing a board, esptool at 460 800 baud"
+
+_BAUD = 460_800
+_MANY = 8
+_FLASH = 4 << 20
+_APP = 430_000  # bytes, a quarter of MicroPython's
+_LIMIT = 1.25  # times the lower limit that the writing may take
+_BATCH = Batch("bench", "ESP32_GENERIC_C3", "0ne00002193")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run over some boards gave."""
+
+    seconds: float
+    outcomes: Sequence[Outcome]
+
+    @property
+    def sent(self) -> int:
+        """Return the bytes that went to the first board, and those that came back."""
+        line = self.outcomes[0].traffic
+        return line.sent + line.received
+
+    def step(self, name: str) -> float:
+        """Return the longest time that a board took for a step."""
+        return max(outcome.steps[name] for outcome in self.outcomes)
+
+
+def rows(workshop: Workshop) -> list[Row]:
+    """Flash one board, once more, and eight at once."""
+    order = _order(workshop)
+    with _ledger() as ledger, _farm(_MANY + 1) as ports:
+        fast = _run(order, ledger, ports[:1])
+        again = _run(order, ledger, ports[:1])
+        many = _run(order, ledger, ports[1:])
+    with _ledger() as ledger, _farm(_MANY + 1) as ports, _paced(ports) as slow:
+        one = _run(order, ledger, slow[:1])
+        eight = _run(order, ledger, slow[1:])
+    return [*_bytes(order, fast, again), *_seconds(fast, many, one, eight)]
+
+
+def _bytes(order: Order, first: Run, again: Run) -> list[Row]:
+    load = order.load(_FLASH)
+    whole = Figure(load.size(), "B")
+    packed = sum(len(zlib.compress(piece.data, 9)) for piece in load.pieces())
+    return [
+        Row("bytes on the line, a blank board", Figure(first.sent, "B"), whole, "the image",
+            anchor=f"deflated {packed} B",
+            note="both ways, counted at the port: loader stub, image, MD5s, NVS and filesystem read back"),
+        Row("  the same board again", Figure(again.sent, "B"), Figure(first.sent, "B"), "first time",
+            note="what is in flash already is not written"),
+    ]  # fmt: skip
+
+
+def _seconds(fast: Run, many: Run, one: Run, eight: Run) -> list[Row]:
+    least = Figure(one.sent * BITS / _BAUD, "s")
+    line = one.step("write") + one.step("verify") + one.step("connect") + one.step("reserve")
+    bar = Bar(least.number * _LIMIT)
+    return [
+        Row("seconds on the line, a blank board", Figure(line, "s"), least, "bytes / baud", bar=bar,
+            note="a line paced to 460 800 baud; connect, reserve, write, verify"),
+        Row("  from blank to good", Figure(one.seconds, "s"), least, "bytes / baud",
+            note="with booting MicroPython twice, the proof, and a process for the port"),
+        Row("  8 boards at once, paced", Figure(eight.seconds, "s"), Figure(one.seconds, "s"), "one",
+            note="one process a port, all boards' own processes on this machine as well"),
+        Row("  one board, line without limit", Figure(fast.seconds, "s")),
+        Row("  8 boards, lines without limit", Figure(many.seconds, "s"),
+            Figure(fast.seconds, "s"), "one", note="all on the cores of this machine: 8.0 is one after the other"),
+    ]  # fmt: skip
+
+
+def _order(workshop: Workshop) -> Order:
+    board = boards.get(_BATCH.board)
+    image = stand_in_image(board.chip, _FLASH, _APP)
+    files = filesystem.files(workshop.folder / "flash")
+    load = Loads(board, image, files).get
+    load(_FLASH)
+    return Order(_BATCH, board, load, keystead.__version__, baud=_BAUD)
+
+
+def _run(order: Order, ledger: Ledger, ports: Sequence[str]) -> Run:
+    begun = time.monotonic()
+    keys = DeviceKeys(HeldKey(bytes(32), "the bench's key"))
+    news = list(Station(order, ledger, keys).run(ports))
+    outcomes = [one.outcome for one in news if one.outcome]
+    for outcome in outcomes:
+        if outcome.result != "good":
+            raise Unmeasured(outcome.message)
+    return Run(time.monotonic() - begun, outcomes)
+
+
+@contextmanager
+def _ledger() -> Iterator[Ledger]:
+    with tempfile.TemporaryDirectory(prefix="keystead-bench-") as folder:
+        with open_ledger(str(Path(folder) / "ledger.db"), create=True) as ledger:
+            ledger.create_batch(_BATCH, [Unit(f"{n:03}") for n in range(_MANY + 1)])
+            yield ledger
+
+
+@contextmanager
+def _farm(count: int) -> Iterator[list[str]]:
+    settings = [
+        BoardSetting(mac=bytes([0xA0, 0xB1, 0xC2, 0xD3, 0xE4, number])) for number in range(count)
+    ]
+    with farm.started(settings) as powered:
+        yield [board.urls[0] for board in powered]
+
+
+@contextmanager
+def _paced(ports: Sequence[str]) -> Iterator[list[str]]:
+    with ExitStack() as stack:
+        numbers = [int(port.rpartition(":")[2]) for port in ports]
+        lent = [stack.enter_context(paced(number, _BAUD)) for number in numbers]
+        yield [f"rfc2217://127.0.0.1:{number}" for number in lent]

@@ -1,0 +1,156 @@
+"""The raw REPL: code goes to a board, what it printed comes back.
+
+Owns the protocol, as MicroPython's docs ("The MicroPython Interactive Interpreter Mode") and its
+shared/runtime/pyexec.c have it. Doesn't own what is run; files.py moves files by it.
+"""
+
+import ast
+import struct
+import time
+from collections.abc import Callable
+
+from host_tools.repl import files
+from host_tools.repl.errors import NoAnswer, Raised, ReplError
+from host_tools.repl.reader import Line, Reader, lost
+
+_INTERRUPT, _RAW, _FRIENDLY, _END = b"\x03", b"\x01", b"\x02", b"\x04"
+_PASTE = b"\x05A\x01"
+_BANNER = b"raw REPL; CTRL-B to exit\r\n>"
+_ATTEMPT = 1.0  # seconds for one attempt to stop what runs
+_PIECE, _PAUSE = 256, 0.01  # bytes, seconds: for boards without raw paste
+
+
+class Repl:
+    """A board's REPL on a line that is open; use enter() first. All raise ReplError."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._reader = Reader(line)
+        self._pastes = True  # until the board says no
+
+    def enter(self, timeout: float = 10) -> None:
+        """Stop what runs on the board and get to its raw REPL, within so many seconds."""
+        deadline = time.monotonic() + timeout
+        attempts = 1
+        while not self._interrupted(deadline):
+            if time.monotonic() >= deadline:
+                raise NoAnswer(
+                    f"no REPL answers within {timeout:g} s: is MicroPython on the board, and is"
+                    f" it running{self._reader.last_words()}"
+                )
+            attempts += 1
+        if attempts > 1:  # the banners of the others may come yet
+            self._reader.settle()
+
+    def _interrupted(self, deadline: float) -> bool:
+        self._send(b"\r" + _INTERRUPT)
+        self._reader.clear()
+        self._send(b"\r" + _RAW)
+        try:
+            attempt = min(deadline, time.monotonic() + _ATTEMPT)
+            self._reader.until(_BANNER, attempt, "raw REPL")
+        except NoAnswer:
+            return False
+        return True
+
+    def exec(self, code: str, timeout: float = 10) -> str:
+        """Run code on the board; return what it printed, lines ended by "\\n".
+
+        timeout: seconds until it must have ended. Raises Raised if the code did.
+        """
+        deadline = time.monotonic() + timeout
+        self.start(code, deadline)
+        printed = self._reader.until(_END, deadline, "end of what the code prints")
+        traceback = self._reader.until(_END, deadline, "end of the code")
+        self._reader.until(b">", deadline, "prompt")
+        if traceback:
+            raise Raised(traceback.decode("utf-8", "replace"))
+        return printed.decode("utf-8", "replace").replace("\r\n", "\n")
+
+    def start(self, code: str, deadline: float | None = None) -> None:
+        """Run code and do not wait for its end, as when it resets the board."""
+        deadline = time.monotonic() + 10 if deadline is None else deadline
+        source = code.encode()
+        if self._pastes:
+            self._send(_PASTE)
+            answer = self._reader.exactly(2, deadline, "answer to raw paste")
+            if answer == b"R\x01":
+                self._paste(source, deadline)
+                return
+            self._pastes = False
+            if answer != b"R\0":  # it knows nothing of it: "ra" of the banner
+                self._reader.until(_BANNER, deadline, "raw REPL")
+        self._write(source, deadline)
+
+    def _paste(self, source: bytes, deadline: float) -> None:
+        """Send source, never more than the board has room for."""
+        [window] = struct.unpack("<H", self._reader.exactly(2, deadline, "window of raw paste"))
+        room, at = window, 0
+        while at < len(source):
+            more = self._reader.exactly(1, deadline, "more room") if not room else b""
+            more = more or self._reader.arrived()
+            if more == b"\x01":
+                room += window
+            elif more:
+                self._send(_END)
+                raise ReplError("the board did not take the code: it broke off raw paste")
+            else:
+                self._send(source[at : at + room])
+                at, room = at + room, max(0, at + room - len(source))
+        self._send(_END)
+        self._reader.until(_END, deadline, "end of raw paste")
+
+    def _write(self, source: bytes, deadline: float) -> None:
+        for at in range(0, len(source), _PIECE):
+            self._send(source[at : at + _PIECE])
+            time.sleep(_PAUSE)  # there is no flow control: it must keep up
+        self._send(_END)
+        if (answer := self._reader.exactly(2, deadline, "OK")) != b"OK":
+            raise ReplError(f"the board did not take the code: it said {answer!r}")
+
+    def evaluate(self, code: str, timeout: float = 10) -> object:
+        """Return the value of an expression: numbers, text, bytes and what is made of them."""
+        printed = self.exec(f"print(repr({code}))", timeout).strip()
+        try:
+            return ast.literal_eval(printed)
+        except (ValueError, SyntaxError):
+            raise ReplError(f"the board's answer is not a plain value: {printed[:80]}") from None
+
+    def soft_reset(self, timeout: float = 10) -> None:
+        """Start MicroPython again, without main.py; the REPL stays the raw one."""
+        deadline = time.monotonic() + timeout
+        self._send(_END)
+        self._reader.until(b"soft reboot\r\n", deadline, "soft reset")
+        self._reader.until(_BANNER, deadline, "raw REPL")
+
+    def leave(self) -> None:
+        """Give the board back to people: the friendly REPL. Nothing is started."""
+        self._send(b"\r" + _FRIENDLY)
+
+    def line(self, timeout: float) -> str | None:
+        """Return the next line that a program on the board prints; None if none comes."""
+        try:
+            text = self._reader.until(b"\n", time.monotonic() + timeout, "line")
+        except NoAnswer:
+            return None
+        return text.decode("utf-8", "replace").rstrip("\r")
+
+    def put(self, path: str, data: bytes, moved: Callable[[int], None] | None = None) -> None:
+        """Write a file on the board; moved: is told how many more bytes are there."""
+        files.put(self, path, data, moved)
+
+    def get(self, path: str, moved: Callable[[int], None] | None = None) -> bytes:
+        """Return a file's bytes."""
+        return files.get(self, path, moved)
+
+    def listing(self, folder: str = "/") -> list[files.Entry]:
+        """Return all files and folders in a folder and in those in it, without other disks."""
+        return files.listing(self, folder)
+
+    def hash(self, path: str) -> str:
+        """Return the SHA-256 of a file, 64 hex digits, as the board reads it."""
+        return files.sha256(self, path)
+
+    def _send(self, data: bytes) -> None:
+        with lost():
+            self._line.write(data)
