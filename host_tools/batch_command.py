@@ -15,19 +15,22 @@ is told with its line.
 """
 
 import argparse
+import io
 import json
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Table as Rows
 
 from host_tools import batch, boards, ledger
-from host_tools.batch import BadRows, Batch, Unit
+from host_tools.batch import BadRows, Batch, Columns, Unit, table
 from host_tools.derive_key import add_rule
 from host_tools.errors import CommandError
+from host_tools.identity import check_place
+from host_tools.nvs import mfg_gen
 from keystead.record import ENDPOINT
 from keystead.registration_id import TEMPLATE
 
@@ -43,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     create.add_argument("name", help="of the batch, as the ledger is to know it")
     _add_batch(create)
     _add_units(create)
-    create.add_argument("--dry-run", action="store_true", help="check all, write nothing")
+    create.add_argument("--dry-run", action="store_true", help="check the list, write nothing")
     _add_list(verbs.add_parser("list", help="the batches of a ledger, and how far they are"))
     show = verbs.add_parser("show", help="one batch, and its first boards")
     show.set_defaults(act=_show)
@@ -75,6 +78,13 @@ def _add_units(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--serial-column", metavar="NAME", help="the CSV's serials, if it calls them otherwise"
     )
+    parser.add_argument(
+        "--mfg-config",
+        type=Path,
+        metavar="FILE",
+        help="the CSV is a values file of Espressif's mfg_gen.py, and this its config: what goes "
+        "into a board's NVS is checked, and not kept in the ledger",
+    )
 
 
 def run(args: argparse.Namespace) -> int | None:
@@ -92,12 +102,12 @@ def _create(args: argparse.Namespace) -> int | None:
     if not args.dry_run:
         with ledger.opened(args, create=True) as book:
             book.create_batch(planned, units)
-    return _say(planned, units, args)
+    _say(planned, units, args)
+    return None
 
 
 def _batch(args: argparse.Namespace) -> Batch:
-    if not re.fullmatch("[0-9A-Za-z]{1,32}", args.id_scope):
-        raise CommandError(f"--id-scope {args.id_scope!r}: letters and digits, e.g. 0ne00002193")
+    check_place(args.id_scope, args.endpoint)
     return Batch(
         name=args.name,
         board=boards.get(args.board).name,
@@ -113,11 +123,32 @@ def _units(args: argparse.Namespace) -> list[Unit]:
     wide = args.rule == "service"
     if args.serials is not None:
         return batch.units_from_range(args.serials, args.template, wide)
+    columns = Columns(args.serial_column)
+    if args.mfg_config is not None:
+        columns = _mfg_columns(args)
+    return batch.units_from_csv(_list_of(args), args.template, wide, columns)
+
+
+def _list_of(args: argparse.Namespace) -> Path | TextIO:
     if args.csv != "-":
-        return batch.units_from_csv(Path(args.csv), args.template, wide, args.serial_column)
+        return Path(args.csv)
+    if args.mfg_config is not None:
+        raise CommandError("values for mfg_gen are read twice: name their file with --csv")
     if sys.stdin is None:
         raise CommandError("stdin is closed: name a file with --csv")
-    return batch.units_from_csv(sys.stdin, args.template, wide, args.serial_column)
+    return io.StringIO(table.decode(sys.stdin.buffer, "stdin"))
+
+
+# what goes into a board's NVS may be secret: it is checked here, and not kept
+def _mfg_columns(args: argparse.Namespace) -> Columns:
+    keys = mfg_gen.read_config(args.mfg_config)
+    mfg_gen.read_values(_list_of(args), keys)
+    return Columns(
+        args.serial_column,
+        frozenset(one.key for one in keys),
+        frozenset(one.key for one in keys if one.repeat),
+        "id",  # as mfg_gen counts its devices
+    )
 
 
 def _tell(bad: BadRows, as_json: bool) -> int:
@@ -156,12 +187,12 @@ def _list(args: argparse.Namespace) -> None:
         for one, count in rows:
             print(json.dumps({**_fields(one), "units": count.units, "states": dict(count.states)}))
         return
-    table = Table("batch", "board", "ID scope", "boards", "free", "good", "note", box=None)
+    rows_shown = Rows("batch", "board", "ID scope", "boards", "free", "good", "note", box=None)
     for one, count in rows:
         good = str(count.states.get("good", 0))
         cells = (one.name, one.board, one.id_scope, str(count.units), str(count.free), good)
-        table.add_row(*cells, one.note)
-    Console(highlight=False).print(table)
+        rows_shown.add_row(*cells, one.note)
+    Console(highlight=False).print(rows_shown)
 
 
 def _show(args: argparse.Namespace) -> None:

@@ -188,12 +188,9 @@ def _fault(text: str) -> _Chosen:
 
 def _mac(text: str) -> bytes:
     try:
-        mac = bytes(parse_mac(text))
+        return bytes(parse_mac(text))
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-    if mac[0] & 1:
-        raise argparse.ArgumentTypeError(f"{text} is a group address, no board has it")
-    return mac
 
 
 def _count(text: str) -> int:

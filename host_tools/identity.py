@@ -35,16 +35,21 @@ def add_arguments(parser: argparse.ArgumentParser, required: bool = True) -> Non
 
 def factory_record(args: argparse.Namespace) -> FactoryRecord:
     """Return the record that the arguments describe; CommandError says what is wrong."""
-    if not re.fullmatch("[0-9A-Za-z]{1,32}", args.id_scope):
-        raise CommandError(f"--id-scope {args.id_scope!r}: letters and digits, e.g. 0ne00002193")
-    if not _ENDPOINT.fullmatch(args.endpoint):
-        raise CommandError(f"--endpoint {args.endpoint!r}: write HOST or HOST:PORT")
+    check_place(args.id_scope, args.endpoint)
     try:
         mac = parse_mac(args.mac)
         name = _name(args, mac)
         return FactoryRecord(mac, args.id_scope, name, *_device_keys(args, name), args.endpoint)
     except (ValueError, Failure) as error:
         raise CommandError(str(error)) from None
+
+
+def check_place(id_scope: str, endpoint: str) -> None:
+    """Refuse what can be no DPS instance; CommandError."""
+    if not re.fullmatch("[0-9A-Za-z]{1,32}", id_scope):
+        raise CommandError(f"--id-scope {id_scope!r}: letters and digits, e.g. 0ne00002193")
+    if not _ENDPOINT.fullmatch(endpoint):
+        raise CommandError(f"--endpoint {endpoint!r}: write HOST or HOST:PORT")
 
 
 def _name(args: argparse.Namespace, mac: bytes) -> str:

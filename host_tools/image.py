@@ -81,9 +81,7 @@ def run(args: argparse.Namespace) -> None:
             said = f"nothing is written: this was a dry run{_would_be(args, book, own)}"
             print(said, file=sys.stderr if args.json else sys.stdout)
             return
-        files = DeviceFiles(args.with_secrets, built, args.merged) if own else None
-        if files and own:
-            files.check_room(own.units)
+        files = DeviceFiles(args.with_secrets, built, own.units, args.merged) if own else None
         folder.write(args.output, built)
         _tell(args, built)
         if files and own:

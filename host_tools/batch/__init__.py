@@ -9,34 +9,34 @@ from typing import TextIO
 
 from host_tools.batch import listing, table
 from host_tools.batch.faults import BadRow, BadRows
-from host_tools.batch.listing import Rule
+from host_tools.batch.listing import Columns, Rule
 from host_tools.batch.serial_range import serials
 from host_tools.batch.unit import Batch, Unit
 from host_tools.errors import CommandError
 from keystead.registration_id import TEMPLATE, InvalidRegistrationID
 
-__all__ = ["BadRow", "BadRows", "Batch", "Unit", "units_from_csv", "units_from_range"]
+__all__ = ["BadRow", "BadRows", "Batch", "Columns", "Unit", "units_from_csv", "units_from_range"]
 
 
 def units_from_csv(
     source: Path | TextIO,
     template: str = TEMPLATE,
     wide: bool = False,
-    serial_column: str | None = None,
+    columns: Columns = Columns(),  # noqa: B008  frozen
 ) -> list[Unit]:
     """Return the units of a CSV in its order, from a file or an open text.
 
     Columns, in any order and case: serial, mac (or none: whichever board is next), and
-    registration_id (or none: the template makes it); others are kept as Unit.extra. Serials may
-    be in another column, which is then named. Fields are apart by comma, semicolon, tab or |; BOM,
-    CRLF and empty lines do no harm. Raises BadRows with every bad row, duplicates included, and
-    CommandError if it is no such list at all.
+    registration_id (or none: the template makes it); others are kept as Unit.extra; `columns`
+    says what is otherwise. Fields are apart by comma, semicolon, tab or |; BOM, CRLF and empty
+    lines do no harm. Raises BadRows with every bad row, duplicates included, and CommandError if
+    it is no such list at all.
     """
     rule, faults = Rule(template, wide), list[BadRow]()
     where = str(source) if isinstance(source, Path) else "stdin"
     text = table.load(source) if isinstance(source, Path) else source.read()
     rows = table.read(text.removeprefix("\ufeff"), where, faults)
-    found = listing.unique(listing.units(rows, where, rule, faults, serial_column), faults)
+    found = listing.unique(listing.units(rows, where, rule, faults, columns), faults)
     if faults:
         raise BadRows(where, sorted(faults, key=lambda fault: fault.line))
     if not found:

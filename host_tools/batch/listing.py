@@ -51,15 +51,31 @@ class Rule:
         return None if waits else name
 
 
+@dataclass(frozen=True)
+class Columns:
+    """What is known of a list's columns beforehand.
+
+    serial: what it calls the serials, if otherwise than usual; apart: what is not kept with a
+    unit, as it is not for the ledger; same: of these, what one row says for all; other: which
+    column has the serials if none is called so.
+    """
+
+    serial: str | None = None
+    apart: frozenset[str] = frozenset()
+    same: frozenset[str] = frozenset()
+    other: str | None = None
+
+
 def units(
-    table: Table, where: str, rule: Rule, faults: list[BadRow], serial_column: str | None = None
+    table: Table, where: str, rule: Rule, faults: list[BadRow], columns: Columns
 ) -> Iterator[tuple[Unit, str | None]]:
     """Give the units of the rows that are right, and their registration IDs where they are known.
 
     The other rows go to faults. CommandError if the head names no boards.
     """
-    places = _places(table.head, where, rule, serial_column)
-    extra = [(n, name) for n, name in enumerate(table.head) if n not in places.values() and name]
+    places = _places(table.head, where, rule, columns)
+    used = set(places.values()) | {n for n, name in enumerate(table.head) if name in columns.apart}
+    extra = [(n, name) for n, name in enumerate(table.head) if n not in used and name]
     for line, row in table.rows:
         if len(row) != len(table.head):
             faults.append(BadRow(line, f"has {len(row)} fields, the head has {len(table.head)}"))
@@ -72,33 +88,33 @@ def units(
             faults.append(BadRow(line, str(error)))
 
 
-def _places(
-    head: Sequence[str], where: str, rule: Rule, serial_column: str | None
-) -> dict[str, int]:
+def _places(head: Sequence[str], where: str, rule: Rule, columns: Columns) -> dict[str, int]:
     found: dict[str, int] = {}
     for place, name in enumerate(head):
-        what = _meaning(name, serial_column)
+        what = _meaning(name, columns)
         if what is None:
             continue
         if what in found:
             raise CommandError(f"{where}: two columns are a {what}: {head[found[what]]}, {name}")
         found[what] = place
+    if _SERIAL not in found and columns.other in head:
+        found[_SERIAL] = head.index(columns.other or "")
     enough = (
         _SERIAL in found or _ID in found or (_MAC in found and "{serial}" not in rule.template)
     )
-    if not enough or (serial_column and _SERIAL not in found):
+    if not enough or (columns.serial and _SERIAL not in found):
         raise CommandError(
-            f"{where}: its first line must name a column {serial_column or 'serial'} or "
+            f"{where}: its first line must name a column {columns.serial or 'serial'} or "
             f"registration_id (mac besides, if boards are known); it has: {', '.join(head)}"
         )
     return found
 
 
-def _meaning(name: str, serial_column: str | None) -> str | None:
-    if serial_column is not None and name.lower() == serial_column.strip().lower():
+def _meaning(name: str, columns: Columns) -> str | None:
+    if columns.serial is not None and name.lower() == columns.serial.strip().lower():
         return _SERIAL
-    what = _NAMES.get(name.lower().translate(_PLAIN))
-    return None if what == _SERIAL and serial_column is not None else what
+    what = None if name in columns.same else _NAMES.get(name.lower().translate(_PLAIN))
+    return None if what == _SERIAL and columns.serial is not None else what
 
 
 def _unit(
@@ -118,8 +134,8 @@ def _mac(text: str) -> bytes | None:
     if not text:
         return None
     mac = parse_mac(text)
-    if mac[0] & 1 or not any(mac):
-        raise ValueError(f"MAC {text!r} is no board's: it is for groups, or all zeros")
+    if mac in (bytes(6), b"\xff" * 6):  # a group address would be odd too, but articles use one
+        raise ValueError(f"MAC {text!r} is no board's")
     return mac
 
 

@@ -8,6 +8,7 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from host_tools.batch.faults import BadRow
 from host_tools.errors import CommandError
@@ -27,21 +28,26 @@ class Table:
 
 
 def load(file: Path) -> str:
-    """Return a CSV's text: UTF-8, or UTF-16 with its mark, as Excel writes both; CommandError."""
+    """Return the text of a CSV's file; CommandError."""
     try:
         with file.open("rb") as stream:
-            raw = stream.read(LARGEST + 1)
+            return decode(stream, str(file))
     except OSError as error:
         raise CommandError(f"can not read {file}: {error.strerror}") from None
+
+
+def decode(stream: BinaryIO, where: str) -> str:
+    """Return a CSV's text: UTF-8, or UTF-16 with its mark, as Excel writes both; CommandError."""
+    raw = stream.read(LARGEST + 1)
     if len(raw) > LARGEST:
-        raise CommandError(f"{file} has more than {LARGEST >> 20} MB: is it a list of boards?")
+        raise CommandError(f"{where} has more than {LARGEST >> 20} MB: is it a list of boards?")
     mark, encoding = next((pair for pair in _MARKS if raw.startswith(pair[0])), (b"", "utf-8"))
     try:
         return raw[len(mark) :].decode(encoding)
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start + len(mark)) + 1
         raise CommandError(
-            f"{file}: line {line} is not {encoding.upper()}: save it as CSV UTF-8"
+            f"{where}: line {line} is not {encoding.upper()}: save it as CSV UTF-8"
         ) from None
 
 

@@ -63,9 +63,9 @@ class Link:
         assert isinstance(chip, Chip)
         return chip
 
-    def read(self, offset: int, size: int) -> bytes:
+    def read(self, places: Sequence[tuple[int, int]]) -> list[bytes]:
         """See steps.Port."""
-        return bytes(self._call("read", offset, size))
+        return list(self._call("read", places))
 
     def blank(self, offset: int, size: int) -> bool:
         """See steps.Port."""

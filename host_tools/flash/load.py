@@ -13,8 +13,9 @@ from host_tools.images.parts import Part
 
 # bytes of a piece: what an interruption costs at most, and what one changed byte makes be written
 PIECE = 256 << 10
-BLOCK = 4096  # bytes that flash is erased in
-_BLANK = b"\xff" * BLOCK
+PAGE = 256  # bytes
+_BLANK = b"\xff" * PAGE
+_GAP = 1024  # bytes; at 460 800 baud as long as a USB bridge takes for a question and its answer
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,9 @@ class Load:
         return [p for part in self.parts for rest in around(part, nvs) for p in cut(rest)]
 
     @property
-    def filesystem(self) -> bytes:
-        """Return the image of the filesystem."""
-        return next(p.data for p in self.parts if p.offset == self.layout.vfs.offset)
+    def filesystem(self) -> Part:
+        """Return the part that is the filesystem."""
+        return next(part for part in self.parts if part.offset == self.layout.vfs.offset)
 
     def size(self) -> int:
         """Return the bytes of flash that are written, without the board's own part."""
@@ -66,16 +67,19 @@ def cut(part: Part, size: int = PIECE) -> Iterator[Part]:
 
 
 def used(image: bytes) -> list[tuple[int, int]]:
-    """Return the stretches of an image that are not blank, as (offset, size) in whole blocks."""
+    """Return the stretches of an image that are not blank, as (offset, size) in whole pages.
+
+    Few short ones: a gap is part of a stretch where to read over it takes less than to ask anew.
+    """
     stretches: list[tuple[int, int]] = []
-    for start in range(0, len(image), BLOCK):
-        block = image[start : start + BLOCK]
-        if block == _BLANK[: len(block)]:
+    for start in range(0, len(image), PAGE):
+        page = image[start : start + PAGE]
+        if page == _BLANK[: len(page)]:
             continue
-        if stretches and sum(stretches[-1]) == start:
-            stretches[-1] = (stretches[-1][0], stretches[-1][1] + len(block))
+        if stretches and start - sum(stretches[-1]) <= _GAP:
+            stretches[-1] = (stretches[-1][0], start + len(page) - stretches[-1][0])
         else:
-            stretches.append((start, len(block)))
+            stretches.append((start, len(page)))
     return stretches
 
 

@@ -28,6 +28,7 @@ from keystead.failure import Failure
 from keystead.record import FactoryRecord
 
 STEPS = ("connect", "reserve", "write", "verify", "boot", "prove", "register", "record")
+Place = tuple[int, int]  # offset in flash, bytes
 SLOW = 115_200  # bits/s that every ROM loader and every USB bridge can do
 _BOOT = 45.0  # seconds from reset to the factory record's line; a board with PSRAM takes 10
 
@@ -42,8 +43,8 @@ class Port(Protocol):
     def connect(self, baud: int) -> Chip:
         """Put the chip into its loader, at so many bits/s or at SLOW where it can not."""
 
-    def read(self, offset: int, size: int) -> bytes:
-        """Return what is in flash."""
+    def read(self, places: Sequence[Place]) -> list[bytes]:
+        """Return what is in flash at these places."""
 
     def blank(self, offset: int, size: int) -> bool:
         """Tell whether the flash is erased there."""
@@ -209,7 +210,8 @@ class Line:
         if not self.order.replace_identity:
             nvs = load.layout.nvs
             if not self.port.blank(nvs.offset, nvs.size):
-                check.refuse_other(self.port.read(nvs.offset, nvs.size), identity)
+                (image,) = self.port.read([(nvs.offset, nvs.size)])
+                check.refuse_other(image, identity)
         return identity
 
     def _record(self, identity: Identity) -> FactoryRecord:
@@ -245,8 +247,9 @@ class Line:
             written, chip = self._write(chip, [*load.pieces(), own])
             attempt.note("flashed", bytes=written, baud=chip.baud)
         with self._at("verify"):
-            check.nvs(self.port.read(own.offset, len(own.data)), record)
-            check.filesystem(self._read_back(load), load.files)
+            nvs, disk = self._read_back([own, load.filesystem])
+            check.nvs(nvs, record)
+            check.filesystem(disk, load.files)
             attempt.note("verified", files=len(load.files))
         with self._at("boot"):
             self.port.restart()
@@ -278,12 +281,15 @@ class Line:
             raise FlashFailure("board-swapped", f"another board, {again.mac.hex(':')}, is there")
         return self.port.write(pieces), again
 
-    def _read_back(self, load: Load) -> bytes:
-        """Return the filesystem as it is in flash: what is blank was compared by its MD5."""
-        start = load.layout.vfs.offset
-        image = load.filesystem
-        stretches = [(at, self.port.read(start + at, size)) for at, size in used(image)]
-        return joined(len(image), stretches)
+    def _read_back(self, written: Sequence[Part]) -> list[bytes]:
+        """Return what was written as it is in flash; what is blank was compared by its MD5."""
+        wanted = [(part, start, size) for part in written for start, size in used(part.data)]
+        found = self.port.read([(part.offset + start, size) for part, start, size in wanted])
+        pairs = list(zip(wanted, found, strict=True))
+        return [
+            joined(len(part.data), [(start, d) for (whose, start, _), d in pairs if whose is part])
+            for part in written
+        ]
 
     def _watch(
         self, take: Callable[[str], bool], seconds: float, missing: Callable[[], FlashFailure]

@@ -21,7 +21,7 @@ from esptool.util import FatalError
 from host_tools.flash.chip import Chip, Traffic
 from host_tools.flash.counted import Counted
 from host_tools.flash.failure import FlashFailure
-from host_tools.repl import Repl, ReplError
+from host_tools.repl import LineLost, Repl, ReplError
 from host_tools.serial_line import LineError, open_line
 from keystead.failure import printable
 
@@ -33,6 +33,7 @@ _LONGEST = 4096  # bytes of a line without an end
 _POWERED = "(POWERON"  # what a ROM prints when power comes, or the RESET button was pressed
 _LINE_ERRORS = (serial.SerialException, OSError)
 
+Place = tuple[int, int]  # offset in flash, how many bytes
 Block = tuple[int, bytes]  # offset in flash, bytes
 
 
@@ -164,8 +165,11 @@ class Bench:
         cmds.detect_flash_size(esp)
         return esp
 
-    def read(self, offset: int, size: int) -> bytes:
+    def read(self, places: Sequence[Place]) -> list[bytes]:
         """Return what is in flash; see steps.Port."""
+        return [self._read(*place) for place in places]
+
+    def _read(self, offset: int, size: int) -> bytes:
         try:
             return bytes(cmds.read_flash(self._loader, offset, size, no_progress=True) or b"")
         except FatalError as error:
@@ -249,6 +253,8 @@ class Bench:
         try:
             repl.enter()
             told = repl.exec(f"from rim.proof import prove\nprove({nonce!r})", timeout=_PROOF)
+        except LineLost as error:
+            raise FlashFailure("port-lost", str(error)) from None
         except ReplError as error:
             raise FlashFailure(
                 "proof-absent", f"the board can not prove itself ({error})"

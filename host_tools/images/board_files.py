@@ -16,7 +16,8 @@ from host_tools.images import filesystem
 from keystead import configuration
 from keystead.failure import Failure
 
-_LARGEST = 1 << 20  # bytes of config.json or app.py that are looked at
+_LARGEST = 1 << 20  # bytes of a file that are looked at
+_LONGEST_CONFIG = 4096  # bytes: rim.settings reads no more
 
 
 def content(
@@ -53,10 +54,16 @@ def _compiled(
 def _config(file: Path) -> bytes:
     """Return a configuration that the board will take; CommandError shows no value of it."""
     data = _read(file)
+    if len(data) > _LONGEST_CONFIG:
+        raise CommandError(
+            f"{file} has {len(data)} bytes, a board reads a config.json of {_LONGEST_CONFIG}"
+        )
     try:
-        configuration.read(json.loads(data))
+        configuration.read(json.loads(data.decode()))
     except (ValueError, RecursionError):
-        raise CommandError(f"{file} is not JSON: docs/configuration.md has examples") from None
+        raise CommandError(
+            f"{file} is not JSON in UTF-8, without byte order mark: see docs/configuration.md"
+        ) from None
     except Failure as error:
         raise CommandError(f"{file}: {error}: see docs/configuration.md") from None
     return data

@@ -34,29 +34,21 @@ class Owner:
 class DeviceFiles:
     """The files of many boards in one folder: an NVS partition each, or the whole flash."""
 
-    def __init__(self, folder: Path, contents: Contents, whole: bool = False) -> None:
-        """Make the folder. Raises CommandError if it is there and has anything in it."""
+    def __init__(self, folder: Path, contents: Contents, number: int, whole: bool = False) -> None:
+        """Make the folder for so many files. CommandError if it is not empty, or has no room."""
         self._folder = folder
         self._own = parts.OwnParts(contents.layout)
         self._size = contents.layout.flash_size if whole else contents.layout.nvs.size
         self._offset = 0 if whole else contents.layout.nvs.offset
         self._around = _around(contents) if whole else (b"", b"")
         self._suffix = "flash" if whole else "nvs"
+        self._check_room(number)
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if any(folder.iterdir()):
                 raise CommandError(f"{folder} is not empty: what is in it may be the only copy")
         except OSError as error:
             raise CommandError(f"can not write {folder}: {error.strerror}") from None
-
-    def check_room(self, number: int) -> None:
-        """Raise CommandError if the disk has no room for the files of so many boards."""
-        wanted, free = number * self._size, shutil.disk_usage(self._folder).free
-        if wanted > free:
-            raise CommandError(
-                f"{number} files of {self._size} bytes need {wanted >> 20} MiB, the disk of "
-                f"{self._folder} has {free >> 20} MiB: without --merged they are smaller"
-            )
 
     def write(self, owners: Iterable[Owner]) -> Iterator[Owner]:
         """Write a file for each board and yield the board. Raises CommandError."""
@@ -71,6 +63,17 @@ class DeviceFiles:
                     yield owner
         except OSError as error:
             raise CommandError(f"can not write into {self._folder}: {error.strerror}") from None
+
+    def _check_room(self, number: int) -> None:
+        there = next(
+            place for place in (self._folder, *self._folder.absolute().parents) if place.exists()
+        )
+        wanted, free = number * self._size, shutil.disk_usage(there).free
+        if wanted > free:
+            raise CommandError(
+                f"{number} files of {self._size} bytes need {wanted >> 20} MiB, the disk of "
+                f"{self._folder} has {free >> 20} MiB: take another disk, or fewer boards"
+            )
 
     def _write(self, name: str, record: FactoryRecord) -> None:
         before, after = self._around

@@ -33,7 +33,8 @@ def from_file(path: str) -> HeldKey:
 
 def from_prompt(_: str = "") -> HeldKey:
     """Ask at the terminal, wherever stdin comes from; CommandError if there is none."""
-    return HeldKey.from_text(ask("Group key (Base64, not shown): "), "the group key")
+    otherwise = "there is no terminal to ask for the group key at: name another place for it"
+    return HeldKey.from_text(ask("Group key (Base64, not shown): ", otherwise), "the group key")
 
 
 def usual() -> HeldKey:
@@ -45,10 +46,10 @@ def usual() -> HeldKey:
     return from_prompt()
 
 
-def ask(prompt: str) -> str:
-    """Return what a person types, unseen; CommandError if nobody is there to type."""
+def ask(prompt: str, otherwise: str) -> str:
+    """Return what a person types, unseen; CommandError, otherwise, if nobody is there to type."""
     if not _terminal():
-        raise CommandError("there is no terminal to ask at: name another place for the secret")
+        raise CommandError(otherwise)
     try:
         return getpass(prompt)
     except EOFError:

@@ -16,7 +16,8 @@ def read_pin(uri: TokenUri, token: str) -> str:
     text = take(VARIABLE)
     if text is not None:
         return _checked(text, VARIABLE)
-    return _checked(ask(f"PIN of the token {token} (not shown): "), "the PIN")
+    otherwise = f"no PIN for token {token}: set {VARIABLE}, or add pin-source=file:PATH to the URI"
+    return _checked(ask(f"PIN of token {token} (not shown): ", otherwise), "the PIN")
 
 
 def _from_file(source: str) -> str:

@@ -29,10 +29,14 @@ class Writer:
         self._at = at
         self._station = station
 
-    # the lock comes last of all locks of a transaction, so that no two can wait for each other
+    # this lock comes last of all of a transaction, or first, so that no two wait for each other
+    def hold(self) -> None:
+        """Let nobody else append until the transaction ends."""
+        self._dialect.lock_head(self.connection)
+
     def event(self, kind: str, name: str | None, facts: Mapping[str, Any]) -> Event:
         """Append one event; facts: fit already."""
-        self._dialect.lock_head(self.connection)
+        self.hold()
         number, made = last(self.connection)
         found = chain.follow((number, made), self._at, self._station, kind, name, facts)
         row = {

@@ -7,7 +7,7 @@ own the tables, nor what differs: that is sqlite.py and postgresql.py.
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
@@ -15,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from host_tools.ledger.errors import LedgerError, Locked
 
-WAIT = 30  # seconds for whoever holds the ledger
+WAIT = 30.0  # seconds for whoever holds the ledger
 _TRIES = 20
 WRITES = "keystead_writes"
 T = TypeVar("T")
@@ -30,6 +30,8 @@ class Dialect(Protocol):
 
     name: str
     place: str  # for messages; no password is in it
+    wait: float  # seconds for whoever holds the ledger
+    snapshot: dict[str, Any]  # options of a connection that sees one moment only
 
     def engine(self) -> Engine:
         """Return what makes connections; its `begin` heeds the option WRITES."""
@@ -66,12 +68,14 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Lend a connection that sees the ledger at one moment; LedgerError."""
-        with self._worded(), self._engine.connect() as connection, connection.begin():
-            yield connection
+        with self._worded(), self._engine.connect() as connection:
+            reading = connection.execution_options(**self.dialect.snapshot)
+            with reading.begin():
+                yield reading
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """Keep all that work does, or nothing; it may be called again; LedgerError."""
-        if not self._turn.acquire(timeout=2 * WAIT):
+        if not self._turn.acquire(timeout=2 * self.dialect.wait):
             raise Locked(f"{self.dialect.place}: another part of this program holds the ledger")
         try:
             for _ in range(_TRIES):

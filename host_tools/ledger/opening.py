@@ -14,7 +14,7 @@ from sqlalchemy import Connection, insert, select
 from host_tools.errors import CommandError
 from host_tools.ledger import chain, tables
 from host_tools.ledger.appending import Writer
-from host_tools.ledger.database import Database, Dialect
+from host_tools.ledger.database import WAIT, Database, Dialect
 from host_tools.ledger.errors import NewerLedger, NoLedger, NotALedger
 from host_tools.ledger.ledger import Ledger
 from host_tools.ledger.postgresql import Postgresql
@@ -29,13 +29,14 @@ def open_ledger(
     create: bool = False,
     *,
     clock: Callable[[], float] = time.time,
+    wait: float = WAIT,
 ) -> Ledger:
     """Return the ledger at a place: a SQLite file's path, or a postgresql:// URL.
 
     station: who writes, default the machine's name; create: make an empty one if there is none;
-    clock: seconds since 1970. Raises NoLedger, NotALedger, NewerLedger, ServerGone, Locked.
+    clock: seconds since 1970; wait: seconds for whoever holds the ledger. Raises NoLedger, NotALedger, NewerLedger, ServerGone, Locked.
     """
-    dialect = _dialect(place, create)
+    dialect = _dialect(place, create, wait)
     who = (station or platform.node() or "station")[:_LONGEST_STATION]
     database = Database(dialect)
     try:
@@ -54,12 +55,12 @@ def open_ledger(
     return Ledger(database, who, clock)
 
 
-def _dialect(place: str, create: bool) -> Dialect:
+def _dialect(place: str, create: bool, wait: float) -> Dialect:
     if "://" in place:
-        return Postgresql(place)
+        return Postgresql(place, wait)
     if not place:
         raise CommandError("no ledger: its place is empty")
-    return Sqlite(Path(place).expanduser(), create)
+    return Sqlite(Path(place).expanduser(), create, wait)
 
 
 def _check(connection: Connection, dialect: Dialect) -> bool:

@@ -26,6 +26,7 @@ _NO_MAC = bytes(6)
 def plan(writer: Writer, batch: Batch, units: Iterable[Unit], facts: Mapping[str, Any]) -> None:
     """Write a batch with its units, or refuse it; facts: more for its event."""
     connection = writer.connection
+    writer.hold()  # planning is rare: two at once take turns
     _check_name(connection, batch)
     rows = [_row(batch, place, unit) for place, unit in enumerate(units, 1)]
     if not rows:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, Operationa
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from host_tools.errors import CommandError
-from host_tools.ledger.database import WAIT, Again
+from host_tools.ledger.database import Again
 from host_tools.ledger.errors import (
     DiskFull,
     LedgerError,
@@ -23,6 +23,7 @@ from host_tools.ledger.errors import (
 )
 
 SCHEMA = "keystead"
+_CONNECT = 30  # seconds
 _POOL = 20  # connections of one station
 # a number that nobody else is likely to lock in this database
 _HEAD = 0x6B657973_74656164
@@ -32,7 +33,7 @@ _WORDS = {
     "42501": (ReadOnly, "does not let this user do that ({why}): have the rights granted"),
     "53100": (DiskFull, "has no room left on its disk"),
     "53300": (ServerGone, "has no connection to spare: too many stations or programs"),
-    "55P03": (Locked, f"was locked by another station for more than {WAIT} s: try again"),
+    "55P03": (Locked, "was locked by another station for more than {wait:g} s: try again"),
     "57014": (Locked, "took too long for a statement: try again"),
     "3D000": (NoLedger, "has no such database: create it (CREATE DATABASE ...), or mend the name"),
     "28P01": (LedgerError, "refuses the password: mend ~/.pgpass or $PGPASSWORD"),
@@ -44,8 +45,9 @@ class Postgresql:
     """A ledger in the schema `keystead` of a database."""
 
     name = "postgresql"
+    snapshot = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, place: str, wait: float) -> None:
         """Raise CommandError for a URL that is none, or if psycopg is not installed."""
         try:
             url = make_url(place)
@@ -63,10 +65,11 @@ class Postgresql:
             ) from None
         self._url = url.set(drivername="postgresql+psycopg")
         self.place = _shown(url)
+        self.wait = wait
 
     def engine(self) -> Engine:
         """Return what makes connections; one that died unused is replaced unseen."""
-        arguments = {"connect_timeout": WAIT, "application_name": "keystead"}
+        arguments = {"connect_timeout": _CONNECT, "application_name": "keystead"}
         arguments = {
             name: value for name, value in arguments.items() if name not in self._url.query
         }
@@ -74,12 +77,25 @@ class Postgresql:
             self._url,
             pool_pre_ping=True,
             pool_size=_POOL,
-            pool_timeout=WAIT,
+            pool_timeout=self.wait,
             connect_args=arguments,
             hide_parameters=True,
         )
-        event.listen(made, "connect", _connected)
+        event.listen(made, "connect", self._connected)
         return made
+
+    # a station that froze within a transaction must not hold up the others for ever
+    def _connected(self, connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        milliseconds = max(1, int(self.wait * 1000))
+        for statement in (
+            f"SET search_path TO {SCHEMA}",
+            f"SET lock_timeout TO {milliseconds}",
+            f"SET idle_in_transaction_session_timeout TO {max(milliseconds, 30_000)}",
+        ):
+            cursor.execute(statement)
+        cursor.close()
+        connection.commit()
 
     def lock_head(self, connection: Connection) -> None:
         """Take the lock that goes with the transaction, wherever that ends."""
@@ -110,9 +126,14 @@ class Postgresql:
             return Again()
         if state in _WORDS:
             kind, words = _WORDS[state]
-            return kind(f"{self.place} {words.format(why=why)}")
+            return kind(f"{self.place} {words.format(why=why, wait=self.wait)}")
         if state in ("42P01", "3F000"):  # dropped while it was open
             return NotALedger(f"{self.place} has no ledger of keystead")
+        if "password" in why:  # a failed connection has no SQLSTATE
+            return LedgerError(
+                f"{self.place} refuses the password, or wants one: put it into ~/.pgpass or"
+                " $PGPASSWORD"
+            )
         silent = isinstance(error, (OperationalError, InterfaceError)) and not state
         if error.connection_invalidated or state[:2] in ("08", "57") or silent:
             return ServerGone(f"{self.place} can not be reached ({_plain(why)}): does it run?")
@@ -127,16 +148,3 @@ def _shown(url: URL) -> str:
 
 def _plain(why: str) -> str:
     return why.removeprefix("connection failed: ").rstrip(": ") or "no answer"
-
-
-# a station that froze within a transaction must not hold up the others for ever
-def _connected(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
-    cursor = connection.cursor()
-    for statement in (
-        f"SET search_path TO {SCHEMA}",
-        f"SET lock_timeout TO '{WAIT}s'",
-        f"SET idle_in_transaction_session_timeout TO '{WAIT}s'",
-    ):
-        cursor.execute(statement)
-    cursor.close()
-    connection.commit()

@@ -7,13 +7,14 @@ outlives a power cut: an identity given away twice is worse than a millisecond.
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
-from host_tools.ledger.database import WAIT, WRITES, Again
+from host_tools.ledger.database import WRITES, Again
 from host_tools.ledger.errors import (
     DiskFull,
     LedgerError,
@@ -31,10 +32,12 @@ class Sqlite:
     """A ledger in a file."""
 
     name = "sqlite"
+    snapshot: dict[str, Any] = {}  # a transaction always does
 
-    def __init__(self, path: Path, create: bool) -> None:
+    def __init__(self, path: Path, create: bool, wait: float) -> None:
         """Raise NoLedger if there is no file and none is to be made."""
         self.place = str(path)
+        self.wait = wait
         self._path = path.absolute()
         self._mode = "rwc" if create else "rw"
         if path.is_dir():
@@ -51,7 +54,7 @@ class Sqlite:
             creator=self._connect,
             poolclass=QueuePool,
             pool_size=_POOL,
-            pool_timeout=WAIT,
+            pool_timeout=self.wait,
         )
         event.listen(made, "connect", _connected)
         event.listen(made, "begin", _begin)
@@ -71,7 +74,7 @@ class Sqlite:
         made = sqlite3.connect(
             f"file:{quote(str(self._path))}?{options}",
             uri=True,
-            timeout=WAIT,
+            timeout=self.wait,
             isolation_level=None,
             check_same_thread=False,
         )
@@ -117,7 +120,7 @@ class Sqlite:
         code, what = getattr(error, "sqlite_errorcode", 0) & 0xFF, str(error)
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return Locked(
-                f"{self.place} was locked by another program for more than {WAIT} s:"
+                f"{self.place} was locked by another program for more than {self.wait:g} s:"
                 " end what holds it, then try again"
             )
         if code == sqlite3.SQLITE_READONLY:

@@ -11,6 +11,8 @@ import hmac
 import secrets
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
@@ -23,7 +25,8 @@ HMAC_KEY = 32  # bytes, as an eFuse block has
 
 _DATA_SEED, _TWEAK_SEED = b"\x5a\x5a\xbe\xae" * 8, b"\xa5\xa5\xde\xce" * 8
 _BLOCK = 16
-_ONES = (1 << 128) - 1
+_BITS = 8 * _BLOCK
+_NO_STATES = (1 << 256) - 1
 
 
 def new_key() -> bytes:
@@ -94,17 +97,22 @@ def _written(image: bytes) -> Iterator[tuple[int, int]]:
     check_size(len(image))
     for base in range(0, len(image), page.SIZE):
         table = int.from_bytes(image[base + page.STATES : base + page.FIRST], "little")
+        ever = ((table ^ _NO_STATES).bit_length() + 1) // 2  # places, none behind was written
         begin = None
-        for place in range(page.ENTRIES + 1):
+        for place in range(min(ever, page.ENTRIES) + 1):
             where = base + page.FIRST + place * page.ENTRY
-            state = (table >> (place * 2)) & 3 if place < page.ENTRIES else page.EMPTY
-            blank = image[where : where + page.ENTRY] == b"\xff" * page.ENTRY
-            used = state == page.WRITTEN or (state != page.EMPTY and not blank)
+            used = place < page.ENTRIES and _was_written(image, where, (table >> (place * 2)) & 3)
             if used and begin is None:
                 begin = where
             elif not used and begin is not None:
                 yield begin, where
                 begin = None
+
+
+def _was_written(image: bytes, where: int, state: int) -> bool:
+    if state in (page.WRITTEN, page.EMPTY):
+        return state == page.WRITTEN
+    return image[where : where + page.ENTRY] != b"\xff" * page.ENTRY
 
 
 class Xts:
@@ -127,13 +135,12 @@ class Xts:
 
         begin and end are offsets in the partition, bytes.
         """
-        tweaks = b"".join(at.to_bytes(_BLOCK, "little") for at in range(begin, end, page.ENTRY))
-        firsts = self._tweak(tweaks)
-        masks = bytearray()
-        for at in range(0, len(firsts), _BLOCK):
-            first = firsts[at : at + _BLOCK]
-            masks += first + _doubled(first)
-        return int.from_bytes(masks, "little")
+        lanes = _lanes(begin, end)
+        masks = int.from_bytes(self._tweak(lanes.tweaks), "little")
+        # the second block of each entry: times x in GF(2^128), IEEE 1619, 5.2
+        carries = (masks >> (_BITS - 1)) & lanes.ones
+        doubled = ((masks & ~(lanes.ones << (_BITS - 1))) << 1) ^ (carries * 0x87)
+        return (masks & lanes.firsts) | (doubled & (lanes.firsts << _BITS))
 
     def encrypt(self, plain: bytes, masks: int) -> bytes:
         """Return whole entries encrypted under their masks."""
@@ -148,9 +155,25 @@ def _xor(data: bytes, masks: int) -> bytes:
     return (int.from_bytes(data, "little") ^ masks).to_bytes(len(data), "little")
 
 
-def _doubled(block: bytes) -> bytes:
-    """Return a block times x in GF(2^128): IEEE 1619, 5.2."""
-    number = int.from_bytes(block, "little") << 1
-    if number > _ONES:
-        number = (number & _ONES) ^ 0x87
-    return number.to_bytes(_BLOCK, "little")
+@dataclass(frozen=True)
+class _Lanes:
+    """Numbers of as many lanes of 128 bits as a run of entries has blocks, two an entry.
+
+    tweaks: each entry's address, in both its blocks; ones: the lowest bit of each lane; firsts:
+    all bits of every other lane.
+    """
+
+    tweaks: bytes
+    ones: int
+    firsts: int
+
+
+@lru_cache(maxsize=64)
+def _lanes(begin: int, end: int) -> _Lanes:
+    count = (end - begin) // page.ENTRY
+    addresses = (at.to_bytes(_BLOCK, "little") for at in range(begin, end, page.ENTRY))
+    return _Lanes(
+        b"".join(address * 2 for address in addresses),
+        int.from_bytes((b"\1" + bytes(_BLOCK - 1)) * 2 * count, "little"),
+        int.from_bytes((b"\xff" * _BLOCK + bytes(_BLOCK)) * count, "little"),
+    )

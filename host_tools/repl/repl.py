@@ -110,7 +110,11 @@ class Repl:
 
     def evaluate(self, code: str, timeout: float = 10) -> object:
         """Return the value of an expression: numbers, text, bytes and what is made of them."""
-        printed = self.exec(f"print(repr({code}))", timeout).strip()
+        return self.evaluate_printed(f"print(repr({code}))", timeout)
+
+    def evaluate_printed(self, code: str, timeout: float = 10) -> object:
+        """Return the value that code prints as its repr(), and prints nothing else."""
+        printed = self.exec(code, timeout).strip()
         try:
             return ast.literal_eval(printed)
         except (ValueError, SyntaxError):

@@ -8,6 +8,7 @@ from host_tools.toolchain import host, places
 from host_tools.toolchain.environment import Environment
 from host_tools.toolchain.lock import locked
 from host_tools.toolchain.log import Log
+from host_tools.toolchain.postgresql import PostgresqlServer
 from host_tools.toolchain.progress import Progress
 from host_tools.toolchain.softhsm import SoftHsm
 from host_tools.toolchain.stubs import Stubs
@@ -34,7 +35,7 @@ def steps(with_stubs: bool) -> list[Step]:
     machine, home, checkout = host.this(), places.home(), places.checkout()
     found: list[Step] = [Environment(checkout, home, machine)] if checkout else []
     found += [UnixPort(home, machine), UmqttSimple(home, places.python())]
-    found += [SoftHsm(home, machine)] if checkout else []
+    found += [SoftHsm(home, machine), PostgresqlServer(home, machine)] if checkout else []
     return found + ([Stubs(home, places.python())] if with_stubs else [])
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from host_tools import firmware
+from host_tools.toolchain import micropython
 from host_tools.virtual_board.flash_chip import FlashChip
 
 _STAND_INS = Path(__file__).parent / "stand_ins"
@@ -76,6 +77,8 @@ def _compiled() -> dict[str, Path]:
     folder = _kept()
     firmware.compile_folder(_ON_FLASH, folder / "on_flash")
     firmware.compile_shrunk(_STAND_INS, folder / "stand_ins", [_ON_FLASH])
+    # ESP32 images have it in ROM
+    firmware.compile_folder(micropython.umqtt() / "umqtt", folder / "on_flash" / "umqtt")
     return {name: folder / name for name in ("on_flash", "stand_ins")}
 
 

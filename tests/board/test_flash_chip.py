@@ -51,7 +51,7 @@ def test_there_is_nothing_beyond_its_ends(chip: FlashChip, offset: int, n: int) 
 
 @pytest.mark.parametrize(("offset", "n"), [(1, SECTOR), (0, 100), (0, 17 * SECTOR)])
 def test_only_whole_sectors_are_erased(chip: FlashChip, offset: int, n: int) -> None:
-    with pytest.raises(ValueError, match="sectors|within"):
+    with pytest.raises(ValueError, match=r"sectors|within"):
         chip.erase(offset, n)
 
 
@@ -75,7 +75,7 @@ def test_a_file_larger_than_the_flash_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_file_that_can_not_be_made_is_said(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match="can not use .*No such file"):
+    with pytest.raises(CommandError, match=r"can not use .*No such file"):
         FlashChip(tmp_path / "absent" / "flash.bin", SIZE)
 
 

@@ -145,8 +145,8 @@ class ModelPort:
             baud if self.fast else 115200,
         )
 
-    def read(self, offset: int, size: int) -> bytes:
-        return bytes(self._flash()[offset : offset + size])
+    def read(self, places: Sequence[tuple[int, int]]) -> list[bytes]:
+        return [bytes(self._flash()[offset : offset + size]) for offset, size in places]
 
     def blank(self, offset: int, size: int) -> bool:
         return bytes(self._flash()[offset : offset + size]) == b"\xff" * size

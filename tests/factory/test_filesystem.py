@@ -112,7 +112,7 @@ def test_a_changed_file_makes_another_image(tmp_path: Path) -> None:
 
 
 def test_what_does_not_fit_is_told_with_its_size(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match="1 files of 300000 bytes do not fit .* of 262144"):
+    with pytest.raises(CommandError, match=r"1 files of 300000 bytes do not fit .* of 262144"):
         filesystem.of_files({"big": bytes(300_000)}, SIZE)
     with pytest.raises(CommandError, match="LittleFS of 1 files"):
         filesystem.of_files({"n" * 256: b""}, SIZE)

@@ -4,8 +4,8 @@ import base64
 import csv
 import hashlib
 import json
+import re
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from host_tools.images.stand_in import stand_in_image
 from host_tools.ledger import open_ledger
 from host_tools.nvs import read as read_nvs
 from keystead import record
+from tests.test_readme import Shell, commands
 
 GROUP_KEY = bytes(range(100, 164))
 MAC = bytes.fromhex("a0b1c2d3e4f5")
@@ -36,18 +37,14 @@ class Ran:
 
 
 @pytest.fixture
-def keystead(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> "Iterator[Command]":
-    yield Command(capfd, monkeypatch)
+def keystead(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> "Command":
+    return Command(capfd, monkeypatch)
 
 
 class Command:
     """The command with a group key in its environment, as a station has it."""
 
-    def __init__(
-        self, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def __init__(self, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
         self._capfd = capfd
         self._monkeypatch = monkeypatch
 
@@ -280,7 +277,9 @@ def test_a_batch_of_another_board_is_refused(keystead: Command, tmp_path: Path) 
         ((*STAND_IN, "--micropython", "x", "--output", "out"), "instead of"),
         ((*STAND_IN, "--config", "absent", "--output", "out"), "can not read absent"),
         ((*STAND_IN, "--config", "broken.json", "--output", "out"), "is not JSON"),
+        ((*STAND_IN, "--config", "notepad.json", "--output", "out"), "byte order mark"),
         ((*STAND_IN, "--config", "wrong.json", "--output", "out"), "wrong.json: "),
+        ((*STAND_IN, "--config", "long.json", "--output", "out"), "has 5000 bytes"),
         ((*STAND_IN, "--app", "broken.json", "--output", "out"), "is no program"),
         (("image", "--board", "ESP32_GENERIC", "--micropython", "broken.json", "--output", "out"),
          "--sha256"),
@@ -298,6 +297,8 @@ def test_what_can_not_be_done_is_one_line_and_nothing_is_written(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "broken.json").write_text('{"wifi": [{"ssid": "x", "password": "secret word"')
     (tmp_path / "wrong.json").write_text('{"wifi": [{"ssid": "x", "password": 12345678}]}')
+    (tmp_path / "notepad.json").write_text(json.dumps(CONFIG), encoding="utf-8-sig")
+    (tmp_path / "long.json").write_text(json.dumps(CONFIG).ljust(5000))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "000001.nvs.bin").write_text("the only copy")
     before = sorted(tmp_path.rglob("*"))
@@ -315,3 +316,16 @@ def test_a_flash_size_of_no_board_is_wrong_usage(keystead: Command) -> None:
     with pytest.raises(SystemExit) as ended:
         keystead(*STAND_IN, "--flash-size", "5MB", "--dry-run")
     assert ended.value.code == 2
+
+
+def test_the_guide_to_images_prints_what_is_shown(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    for command in commands("docs/images.md"):
+        printed = shell.run(command.words).splitlines()
+        assert [shown(line) for line in printed] == [shown(line) for line in command.output]
+    assert len(contents(tmp_path / "build" / "image")) == 5
+
+
+def shown(line: str) -> str:
+    """A line without the beginnings of hashes, which change with the firmware."""
+    return re.sub(r"\b[0-9a-f]{16}\b", "#", line)

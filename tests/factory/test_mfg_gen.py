@@ -67,7 +67,7 @@ def test_files_are_read_beside_the_values(tmp_path: Path) -> None:
     (device,) = read_values(tmp_path / "values.csv", found)
     assert device.entries[0].value == b"\x00\xff"
     (tmp_path / "values.csv").write_text("cert\nnone.der\n")
-    with pytest.raises(BadRows, match="line 2: can not read the file 'none.der'"):
+    with pytest.raises(BadRows, match=r"line 2: can not read the file 'none\.der'"):
         read_values(tmp_path / "values.csv", found)
 
 

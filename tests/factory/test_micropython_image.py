@@ -168,7 +168,7 @@ def test_a_sha256_that_can_not_be_one_is_refused(sha256: str, told: str) -> None
 
 
 def test_a_file_that_can_not_be_an_image_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match="can not read .*: No such file"):
+    with pytest.raises(CommandError, match=r"can not read .*: No such file"):
         micropython_image.load(board(), tmp_path / "absent")
     with pytest.raises(CommandError, match="Is a directory"):
         micropython_image.load(board(), tmp_path)

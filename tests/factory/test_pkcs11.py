@@ -128,6 +128,12 @@ def test_a_wrong_pin_is_told_and_not_tried_twice(tokens, monkeypatch):
         assert len(source.derive(NAME)) == 32
 
 
+def test_without_a_pin_it_says_where_to_put_one(tokens):
+    done = keystead("derive-key", NAME, "--key-source", tokens.uri(KEY), **tokens.environ)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no PIN for token 'mill 7': set KEYSTEAD_PIN, or add pin-source" in done.stderr
+
+
 def test_an_empty_pin_is_told(tokens, monkeypatch):
     monkeypatch.setenv("KEYSTEAD_PIN", "\n")
     assert refusal(tokens.uri(KEY)) == "KEYSTEAD_PIN is empty"
@@ -151,9 +157,10 @@ def test_what_is_not_there_or_does_not_fit_is_told(tokens, path, fault):
     assert fault in refusal(tokens.uri(path))
 
 
-def test_a_key_that_can_be_read_out_is_warned_of(tokens, capsys):
+def test_a_key_that_can_be_read_out_is_warned_of(tokens, capsys, monkeypatch):
     open_source(tokens.uri("token=mill%207;object=open")).close()
     assert "warning: the key 'open' in token 'mill 7' can be read out" in capsys.readouterr().err
+    monkeypatch.setenv("KEYSTEAD_PIN", PIN)
     open_source(tokens.uri("token=mill%207;id=%00%FF")).close()
     assert capsys.readouterr().err == ""
 

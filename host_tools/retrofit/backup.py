@@ -1,0 +1,118 @@
+"""The backup: a board's files, as they were, in a folder or a .tar of the user's choice.
+
+Owns how they lie there: readable by the user alone, as they may hold passwords. NVS is not among
+them: no key leaves the board.
+"""
+
+import io
+import os
+import tarfile
+from collections.abc import Callable
+from contextlib import contextmanager
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from host_tools.errors import CommandError
+from host_tools.repl import Entry, Repl
+from host_tools.retrofit.failure import RetrofitFailure
+
+DEFAULT = "keystead-backup-{mac}.tar"
+
+
+class Backup(Protocol):
+    """Takes a board's files one by one."""
+
+    def folder(self, path: str) -> None:
+        """Take a folder."""
+
+    def file(self, path: str, data: bytes) -> None:
+        """Take a file."""
+
+
+def check(place: Path) -> None:
+    """Refuse a place that holds something already: it may be the only copy."""
+    if place.exists() and (place.is_file() or any(place.iterdir())):
+        raise CommandError(f"{place} exists: name another place with --backup")
+    if not place.absolute().parent.is_dir():
+        raise CommandError(f"--backup {place}: there is no folder {place.absolute().parent}")
+
+
+def free(pattern: str, mac: bytes) -> Path:
+    """Return the place that a pattern means; if that is taken, the next with a number."""
+    place = Path(pattern.replace("{mac}", mac.hex()))
+    number = 2
+    while place.exists():
+        plain = Path(pattern.replace("{mac}", mac.hex()))
+        place = plain.with_name(f"{plain.stem}-{number}{plain.suffix}")
+        number += 1
+    return place
+
+
+def take(repl: Repl, entries: list[Entry], place: Path, moved: Callable[[int], None]) -> None:
+    """Copy these files and folders of a board to place."""
+    try:
+        with _opened(place) as backup:
+            for entry in entries:
+                if entry.is_folder:
+                    backup.folder(entry.path)
+                else:
+                    backup.file(entry.path, repl.get(entry.path, moved))
+    except OSError as error:
+        raise RetrofitFailure(
+            "backup-failed", f"can not write {place}: {error.strerror or error}"
+        ) from None
+
+
+@contextmanager
+def _opened(place: Path) -> Iterator[Backup]:
+    if place.suffix != ".tar":
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        yield _Folder(place)
+        return
+    with open(place, "xb", opener=_private) as stream, tarfile.open(fileobj=stream, mode="w") as tar:
+        yield _Tar(tar)
+
+
+class _Folder:
+    def __init__(self, place: Path) -> None:
+        self._place = place
+
+    def _path(self, path: str) -> Path:
+        return self._place / PurePosixPath(*_parts(path))
+
+    def folder(self, path: str) -> None:
+        self._path(path).mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def file(self, path: str, data: bytes) -> None:
+        target = self._path(path)
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with open(target, "xb", opener=_private) as file:
+            file.write(data)
+
+
+class _Tar:
+    def __init__(self, tar: tarfile.TarFile) -> None:
+        self._tar = tar
+
+    def folder(self, path: str) -> None:
+        info = tarfile.TarInfo("/".join(_parts(path)))
+        info.type, info.mode = tarfile.DIRTYPE, 0o700
+        self._tar.addfile(info)
+
+    def file(self, path: str, data: bytes) -> None:
+        info = tarfile.TarInfo("/".join(_parts(path)))
+        info.size, info.mode = len(data), 0o600
+        self._tar.addfile(info, io.BytesIO(data))
+
+
+def _parts(path: str) -> list[str]:
+    """Return a path's parts, none of which leads out of the backup."""
+    parts = [part for part in path.split("/") if part]
+    if any(part in (".", "..") or "\0" in part or "\\" in part for part in parts) or not parts:
+        raise RetrofitFailure("backup-failed", f"the board has a file named {path!r}: rename it")
+    return parts
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -1,0 +1,127 @@
+"""The facts of a board that are asked before anything on it is changed.
+
+Owns what is asked, and whether Keystead can run there. Source of the numbers: MicroPython's docs,
+"sys.implementation" and ".mpy files": the low byte of _mpy is the version of the files it takes.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from host_tools.boards import CHIPS
+from host_tools.repl import Raised, Repl, ReplError
+from host_tools.retrofit.failure import RetrofitFailure
+from host_tools.toolchain import micropython
+
+MPY_VERSION = 6  # of what mpy-cross makes; MicroPython 1.19 and later take it
+_BLOCK = 4096
+_ASK = """\
+import sys
+_i = sys.implementation
+_t = {"name": _i[0], "version": tuple(_i[1])[:3], "platform": sys.platform}
+_t["mpy"] = getattr(_i, "_mpy", 0)
+_t["machine"] = getattr(_i, "_machine", "")
+for _name in ("machine", "esp32", "tls", "hashlib", "umqtt.simple"):
+    try:
+        __import__(_name)
+        _t[_name] = True
+    except ImportError:
+        _t[_name] = False
+if _t["machine"]:
+    import os
+    _t["mac"] = __import__("machine").unique_id()
+    _t["disk"] = tuple(os.statvfs("/"))[:4]
+print(repr(_t))
+"""
+# a program that was interrupted may have left a watchdog; every step feeds it by being one
+_WATCHDOG = "import machine\nmachine.WDT(timeout={})"
+_HOURS = 2 * 3_600_000  # milliseconds
+
+
+@dataclass(frozen=True)
+class BoardFacts:
+    """What a board says of itself. version: of MicroPython; free: bytes on its filesystem."""
+
+    mac: bytes
+    chip: str
+    machine: str
+    version: tuple[int, ...]
+    free: int
+    has_umqtt: bool
+
+    @property
+    def release(self) -> str:
+        """MicroPython's version as people write it."""
+        return ".".join(map(str, self.version))
+
+
+def ask(repl: Repl) -> BoardFacts:
+    """Ask a board in its raw REPL. Raises RetrofitFailure if Keystead can not run there."""
+    try:
+        told = repl.evaluate_printed(_ASK)
+    except Raised as error:
+        raise _not_micropython(str(error)) from None
+    if not isinstance(told, dict) or told.get("name") != "micropython":
+        raise _not_micropython(f"it says it is {_text(told, 'name')!r}")
+    _check(told)
+    mac, disk = told.get("mac"), told.get("disk")
+    if not isinstance(mac, bytes) or len(mac) != 6 or not isinstance(disk, tuple):
+        raise _not_micropython("it has no MAC or no filesystem")
+    version = tuple(told["version"])
+    free = int(disk[0]) * int(disk[3])
+    umqtt = bool(told["umqtt.simple"])
+    return BoardFacts(mac, _chip(told), _text(told, "machine"), version, free, umqtt)
+
+
+def lengthen_watchdog(repl: Repl) -> None:
+    """Keep a watchdog that the interrupted program has started from resetting the board."""
+    try:
+        repl.exec(_WATCHDOG.format(_HOURS))
+    except Raised as error:
+        raise ReplError(f"the board's watchdog can not be held: {error.last}") from None
+
+
+def _check(told: dict[str, Any]) -> None:
+    version = tuple(told["version"])
+    release = ".".join(map(str, version))
+    oldest = "{}.{}".format(*micropython.OLDEST)
+    install = f"install {oldest} or later first: `keystead flash` does"
+    if told["platform"] != "esp32" or not told["esp32"]:
+        raise RetrofitFailure(
+            "wrong-chip", f"MicroPython for {_text(told, 'platform')!r}: Keystead runs on ESP32s"
+        )
+    if version < micropython.OLDEST:
+        raise RetrofitFailure("too-old", f"MicroPython {release} is too old: {install}")
+    if told["mpy"] & 0xFF != MPY_VERSION:
+        raise RetrofitFailure(
+            "too-old",
+            f"this MicroPython takes .mpy files of version {told['mpy'] & 0xFF}, not"
+            f" {MPY_VERSION}: {install}",
+        )
+    missing = [name for name in ("tls", "hashlib") if not told[name]]
+    if missing:
+        raise RetrofitFailure(
+            "too-old", f"this MicroPython was built without {missing[0]}: {install}"
+        )
+
+
+def _chip(told: dict[str, Any]) -> str:
+    machine = _text(told, "machine")
+    match = re.search(r"(ESP32\w*)$", machine)
+    chip = match[1].lower() if match else ""
+    if chip not in CHIPS:
+        raise RetrofitFailure(
+            "wrong-chip", f"the board is {machine!r}; there is firmware for {', '.join(CHIPS)}"
+        )
+    return chip
+
+
+def _text(told: object, name: str) -> str:
+    found = told.get(name, "") if isinstance(told, dict) else ""
+    return str(found)[:80]
+
+
+def _not_micropython(why: str) -> RetrofitFailure:
+    return RetrofitFailure(
+        "not-micropython", f"no MicroPython that Keystead knows answers here: {why}"
+    )
