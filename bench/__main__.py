@@ -25,7 +25,18 @@ from bench.workshop import Workshop
 from host_tools.errors import CommandError
 
 # each is a module here with TITLE and rows(workshop)
-SECTIONS = ("sizes", "heap", "tokens", "publishing", "wire", "journal", "emulator", "scale", "nvs")
+SECTIONS = (
+    "sizes",
+    "heap",
+    "tokens",
+    "publishing",
+    "wire",
+    "journal",
+    "emulator",
+    "scale",
+    "nvs",
+    "flash",
+)
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -19,6 +19,7 @@ import io
 import json
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TextIO
 
@@ -35,6 +36,7 @@ from keystead.record import ENDPOINT
 from keystead.registration_id import TEMPLATE
 
 SHOWN = 20  # bad rows told one by one; --json tells all
+_LONG = 50_000  # boards: writing fewer takes no two seconds
 _FIRST = 5  # boards of a batch that are shown
 
 
@@ -100,10 +102,17 @@ def _create(args: argparse.Namespace) -> int | None:
     except BadRows as bad:
         return _tell(bad, args.json)
     if not args.dry_run:
-        with ledger.opened(args, create=True) as book:
+        with ledger.opened(args, create=True) as book, _waiting(len(units)):
             book.create_batch(planned, units)
     _say(planned, units, args)
     return None
+
+
+def _waiting(count: int) -> AbstractContextManager[object]:
+    console = Console(stderr=True)
+    if count < _LONG or not console.is_terminal:
+        return nullcontext()
+    return console.status(f"writing {count} boards into the ledger")
 
 
 def _batch(args: argparse.Namespace) -> Batch:

@@ -18,7 +18,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -121,13 +121,13 @@ def _output(file: Path | None) -> Iterator[Callable[[bytes], object]]:
         raise CommandError(f"can not write {file}: {error.strerror}") from None
 
 
-def _watched(texts: Iterable[bytes], count: int) -> Iterator[bytes]:
+def _watched(texts: Iterator[bytes], count: int) -> Iterator[bytes]:
     console = Console(stderr=True)
-    if count < _SHOWN or not console.is_terminal:
-        yield from texts
-        return
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("deriving", total=count)
-        for text in texts:
-            progress.advance(task, text.count(b"\n"))
-            yield text
+    if count >= _SHOWN and console.is_terminal:
+        yield next(texts)  # its processes are started before the progress has a thread
+        with Progress(console=console, transient=True) as progress:
+            task = progress.add_task("deriving", total=count)
+            for text in texts:
+                progress.advance(task, text.count(b"\n"))
+                yield text
+    yield from texts

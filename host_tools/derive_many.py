@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from binascii import b2a_base64
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -101,38 +102,38 @@ def _spread(
             processes.append(process)
         yield from _turns(lines, pieces)
     finally:
+        for process in processes:
+            process.terminate()
         for line in lines:
             line.close()
         for process in processes:
-            process.terminate()
             process.join()
 
 
 # each has one piece: whoever is asked for a result takes the next, so nobody waits for two
 def _turns(lines: list[Connection], pieces: Iterator[bytes]) -> Iterator[bytes]:
-    busy = []
-    for line, piece in zip(lines, islice(pieces, len(lines)), strict=False):
-        line.send_bytes(piece)
-        busy.append(line)
-    while busy:
-        line = busy.pop(0)
-        try:
-            result = line.recv_bytes()
-        except EOFError:
-            raise CommandError("a process that derives keys was ended: is memory short?") from None
-        for piece in islice(pieces, 1):
+    busy: deque[Connection] = deque()
+    try:
+        for line, piece in zip(lines, pieces, strict=False):
             line.send_bytes(piece)
             busy.append(line)
-        yield result
+        while busy:
+            line = busy.popleft()
+            result = line.recv_bytes()
+            for piece in islice(pieces, 1):
+                line.send_bytes(piece)
+                busy.append(line)
+            yield result
+    except (EOFError, ConnectionError):
+        raise CommandError("a process that derives keys was ended: is memory short?") from None
 
 
 def _serve(work: Callable[[bytes], bytes], line: Connection, other_end: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     other_end.close()
-    while True:
-        try:
-            piece = line.recv_bytes()
-        except EOFError:
-            return
-        line.send_bytes(work(piece))
+    try:
+        while True:
+            line.send_bytes(work(line.recv_bytes()))
+    except (EOFError, ConnectionError):  # whoever asked is gone, or has enough
+        return

@@ -38,7 +38,7 @@ def factory_record(args: argparse.Namespace) -> FactoryRecord:
     check_place(args.id_scope, args.endpoint)
     try:
         mac = parse_mac(args.mac)
-        name = _name(args, mac)
+        name = registration_id(args, mac)
         return FactoryRecord(mac, args.id_scope, name, *_device_keys(args, name), args.endpoint)
     except (ValueError, Failure) as error:
         raise CommandError(str(error)) from None
@@ -52,7 +52,8 @@ def check_place(id_scope: str, endpoint: str) -> None:
         raise CommandError(f"--endpoint {endpoint!r}: write HOST or HOST:PORT")
 
 
-def _name(args: argparse.Namespace, mac: bytes) -> str:
+def registration_id(args: argparse.Namespace, mac: bytes) -> str:
+    """Return what a board with this MAC is called; ValueError or CommandError if it can not be."""
     wide = args.rule == "service"
     if args.registration_id is not None:
         return check(args.registration_id, wide)

@@ -1,7 +1,7 @@
 """Build what is flashed: the part that all boards share and, on demand, each board's own.
 
-  keystead image --board ESP32_GENERIC --micropython ESP32_GENERIC-20250911-v1.26.1.bin \\
-      --config config.json --output build/image
+  keystead image --board ESP32_GENERIC --config config.json \\
+      --micropython ESP32_GENERIC-20250911-v1.26.1.bin --output build/image
   esptool --port /dev/ttyUSB0 write-flash 0x1000 build/image/shared.bin
 
 Writes MicroPython, the filesystem (LittleFS, with firmware, configuration and application), both

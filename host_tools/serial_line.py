@@ -6,6 +6,7 @@ Owns which ports there are and how they are opened. Doesn't own what is said ove
 import errno
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import serial  # type: ignore[import-untyped]
 from serial.tools import list_ports as plugged  # type: ignore[import-untyped]
@@ -35,6 +36,7 @@ def open_line(url: str, baud: int = 115200, timeout: float | None = 3.0) -> seri
     """
     use_fast_protocols()
     try:
+        _check(url)
         return serial.serial_for_url(url, baudrate=baud, timeout=timeout, exclusive=True)
     except serial.SerialException as error:
         raise LineError(_why(url, error)) from None
@@ -47,6 +49,14 @@ def list_ports() -> list[str]:
     found = [port for port in plugged.comports() if port.vid is not None]
     found.sort(key=lambda port: (port.vid not in _MAKERS, port.device))
     return [port.device for port in found]
+
+
+def _check(url: str) -> None:
+    scheme = url.partition("://")[0].lower()
+    if scheme in ("rfc2217", "socket"):
+        parts = urlsplit(url)
+        if not parts.hostname or not parts.port:
+            raise ValueError(f"write {scheme}://HOST:PORT")
 
 
 def _why(url: str, error: serial.SerialException) -> str:

@@ -11,12 +11,12 @@ from itertools import groupby
 from multiprocessing.connection import Connection
 from typing import Any
 
-import esptool
-import serial
+import esptool  # type: ignore[import-untyped]
+import serial  # type: ignore[import-untyped]
 from esptool import cmds
-from esptool.loader import ESPLoader
-from esptool.logger import TemplateLogger, log
-from esptool.util import FatalError
+from esptool.loader import ESPLoader  # type: ignore[import-untyped]
+from esptool.logger import TemplateLogger, log  # type: ignore[import-untyped]
+from esptool.util import FatalError  # type: ignore[import-untyped]
 
 from host_tools.flash.chip import Chip, Traffic
 from host_tools.flash.counted import Counted
@@ -37,7 +37,7 @@ Place = tuple[int, int]  # offset in flash, how many bytes
 Block = tuple[int, bytes]  # offset in flash, bytes
 
 
-class Progress(TemplateLogger):
+class Progress(TemplateLogger):  # type: ignore[misc]
     """What esptool says; of all that only its progress is of interest."""
 
     def __init__(self, tell: Callable[[float], None]) -> None:
@@ -64,7 +64,7 @@ class Progress(TemplateLogger):
     def print(self, *args: object, **kwargs: object) -> None:
         """Say nothing: the steps say it."""
 
-    note = warning = error = print  # type: ignore[assignment]
+    note = warning = error = print
 
     def stage(self, finish: bool = False) -> None:
         """Do nothing."""
@@ -75,7 +75,9 @@ class Progress(TemplateLogger):
 
 def serve(pipe: "Connection[Any, Any]", url: str) -> None:
     """Answer calls until the pipe is closed."""
-    bench = Bench(url, lambda fraction: pipe.send(("progress", fraction)))
+    progress = Progress(lambda fraction: pipe.send(("progress", fraction)))
+    log.set_logger(progress)  # of the whole process: the reason why each port has one
+    bench = Bench(url, progress)
     try:
         while True:
             name, words = pipe.recv()
@@ -101,10 +103,10 @@ def _answered(bench: "Bench", name: str, words: tuple[Any, ...]) -> tuple[str, A
 class Bench:
     """A port and what is on it; methods as in steps.Port."""
 
-    def __init__(self, url: str, tell: Callable[[float], None]) -> None:
+    def __init__(self, url: str, progress: Progress) -> None:
+        """progress: what esptool's logger is set to."""
         self._url = url
-        self._logger = Progress(tell)
-        log.set_logger(self._logger)
+        self._progress = progress
         self._line: Any = None
         self._esp: ESPLoader | None = None
         self._rest = b""
@@ -183,7 +185,7 @@ class Bench:
     def write(self, blocks: Sequence[Block]) -> int:
         """Write the blocks that are not in flash yet; see steps.Port."""
         wanted = [block for block in blocks if not self._is_there(block)]
-        self._logger.begin([len(data) for _, data in wanted])
+        self._progress.begin([len(data) for _, data in wanted])
         try:
             # esptool stops compressing for good at the first image that does not get smaller
             for _, group in groupby(wanted, _compresses):
@@ -191,7 +193,7 @@ class Bench:
         except FatalError as error:
             raise FlashFailure("write-failed", f"writing failed ({_first_line(error)})") from None
         finally:
-            self._logger.begin(())
+            self._progress.begin(())
         return sum(len(data) for _, data in wanted)
 
     def _is_there(self, block: Block) -> bool:

@@ -1,5 +1,6 @@
 """The ledger: an archive that can be written to."""
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -16,6 +17,7 @@ from host_tools.ledger.planning import plan
 from host_tools.ledger.reserving import issue, reserve
 
 _UNIT = tables.unit.c
+_FINGERPRINT = re.compile("[0-9a-f]{64}")
 
 
 class Ledger(Archive):
@@ -55,7 +57,8 @@ class Ledger(Archive):
     ) -> list[Identity]:
         """Write down boards that were made elsewhere: a batch whose units all have their board.
 
-        Every unit names its MAC; origin: where the list comes from, for the event. All or nothing.
+        Every unit names its MAC; a column `fingerprint` is taken over. origin: where the list
+        comes from, for the event. All or nothing.
         Raises AlreadyIssued, LedgerError.
         """
         listed = list(units)
@@ -72,8 +75,9 @@ class Ledger(Archive):
             made = []
             for row, unit in zip(list(rows), listed, strict=True):
                 assert unit.mac is not None
-                name = batch.registration_id(unit, unit.mac)
-                made.append(issue(writer, row, name, unit.mac, chip, "imported"))
+                name, known = batch.registration_id(unit, unit.mac), unit.extra.get("fingerprint")
+                fingerprint = known if known and _FINGERPRINT.fullmatch(known) else None
+                made.append(issue(writer, row, name, unit.mac, chip, "imported", fingerprint))
             return made
 
         return self._database.write(work)

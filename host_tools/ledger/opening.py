@@ -34,7 +34,8 @@ def open_ledger(
     """Return the ledger at a place: a SQLite file's path, or a postgresql:// URL.
 
     station: who writes, default the machine's name; create: make an empty one if there is none;
-    clock: seconds since 1970; wait: seconds for whoever holds the ledger. Raises NoLedger, NotALedger, NewerLedger, ServerGone, Locked.
+    clock: seconds since 1970; wait: seconds for whoever holds the ledger. Raises NoLedger,
+    NotALedger, NewerLedger, ServerGone, Locked.
     """
     dialect = _dialect(place, create, wait)
     who = (station or platform.node() or "station")[:_LONGEST_STATION]

@@ -151,17 +151,17 @@ class Differences:
         self, what: str, name: str, row: Mapping[str, Any], wanted: Mapping[str, Any] | None
     ) -> None:
         self._seen.add(f"{what} {name.lower()}")
-        if wanted is None:
-            raise Tampered(
-                self._replay.number,
-                f"is the last, and none says {what} {name}: were events cut off, or a row added?",
-            )
         last = self._replay.number
         if row["event"] > last:
             raise Tampered(
                 last + 1,
                 f"is missing, and so are later ones: {what} {name} was last changed by event"
                 f" {row['event']}",
+            )
+        if wanted is None:
+            raise Tampered(
+                self._replay.number,
+                f"is the last, and none says {what} {name}: were events cut off, or a row added?",
             )
         for column, value in wanted.items():
             if row[column] != value:

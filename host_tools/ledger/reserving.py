@@ -175,9 +175,15 @@ def reserve(writer: Writer, batch_name: str, mac: bytes, chip: str) -> Identity:
 
 
 def issue(
-    writer: Writer, row: Row[Any], name: str, mac: bytes, chip: str, kind: str = "reserved"
+    writer: Writer,
+    row: Row[Any],
+    name: str,
+    mac: bytes,
+    chip: str,
+    kind: str = "reserved",
+    fingerprint: str | None = None,
 ) -> Identity:
-    """Give a unit to a board for ever."""
+    """Give a unit to a board for ever; fingerprint: of its device key, if that is known."""
     connection = writer.connection
     connection.execute(
         update(tables.unit)
@@ -190,6 +196,7 @@ def issue(
         "serial": row.serial,
         "mac": format_mac(mac, ":"),
         "chip": chip,
+        **({"fingerprint": fingerprint} if fingerprint else {}),
     }
     made = writer.event(kind, name, facts)
     values = {
@@ -199,10 +206,11 @@ def issue(
         "serial": row.serial,
         "mac": mac.hex(),
         "chip": chip,
-        **columns_of(Standing()),
+        "fingerprint": fingerprint,
+        **columns_of(Standing(kind)),
         "reserved": made.number,
         "event": made.number,
         "updated": made.at,
     }
     connection.execute(insert(tables.identity), values)
-    return Identity(name, row.batch, row.serial, mac, None, Standing().state, chip, "", 0, made.at)
+    return Identity(name, row.batch, row.serial, mac, fingerprint, kind, chip, "", 0, made.at)

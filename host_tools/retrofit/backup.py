@@ -7,9 +7,8 @@ them: no key leaves the board.
 import io
 import os
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -70,7 +69,10 @@ def _opened(place: Path) -> Iterator[Backup]:
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         yield _Folder(place)
         return
-    with open(place, "xb", opener=_private) as stream, tarfile.open(fileobj=stream, mode="w") as tar:
+    with (
+        open(place, "xb", opener=_private) as stream,
+        tarfile.open(fileobj=stream, mode="w") as tar,
+    ):
         yield _Tar(tar)
 
 

@@ -21,13 +21,14 @@ _i = sys.implementation
 _t = {"name": _i[0], "version": tuple(_i[1])[:3], "platform": sys.platform}
 _t["mpy"] = getattr(_i, "_mpy", 0)
 _t["machine"] = getattr(_i, "_machine", "")
+_t["has"] = {}
 for _name in ("machine", "esp32", "tls", "hashlib", "umqtt.simple"):
     try:
         __import__(_name)
-        _t[_name] = True
+        _t["has"][_name] = True
     except ImportError:
-        _t[_name] = False
-if _t["machine"]:
+        _t["has"][_name] = False
+if _t["has"]["machine"]:
     import os
     _t["mac"] = __import__("machine").unique_id()
     _t["disk"] = tuple(os.statvfs("/"))[:4]
@@ -69,7 +70,7 @@ def ask(repl: Repl) -> BoardFacts:
         raise _not_micropython("it has no MAC or no filesystem")
     version = tuple(told["version"])
     free = int(disk[0]) * int(disk[3])
-    umqtt = bool(told["umqtt.simple"])
+    umqtt = bool(told["has"]["umqtt.simple"])
     return BoardFacts(mac, _chip(told), _text(told, "machine"), version, free, umqtt)
 
 
@@ -86,7 +87,7 @@ def _check(told: dict[str, Any]) -> None:
     release = ".".join(map(str, version))
     oldest = "{}.{}".format(*micropython.OLDEST)
     install = f"install {oldest} or later first: `keystead flash` does"
-    if told["platform"] != "esp32" or not told["esp32"]:
+    if told["platform"] != "esp32" or not told["has"]["esp32"]:
         raise RetrofitFailure(
             "wrong-chip", f"MicroPython for {_text(told, 'platform')!r}: Keystead runs on ESP32s"
         )
@@ -98,7 +99,7 @@ def _check(told: dict[str, Any]) -> None:
             f"this MicroPython takes .mpy files of version {told['mpy'] & 0xFF}, not"
             f" {MPY_VERSION}: {install}",
         )
-    missing = [name for name in ("tls", "hashlib") if not told[name]]
+    missing = [name for name in ("tls", "hashlib") if not told["has"][name]]
     if missing:
         raise RetrofitFailure(
             "too-old", f"this MicroPython was built without {missing[0]}: {install}"

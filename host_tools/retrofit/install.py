@@ -37,7 +37,9 @@ def left(repl: Repl) -> Left:
     return Left(*(word == "True" for word in words))
 
 
-def same(repl: Repl, content: Mapping[str, bytes], paths: Iterable[str], root: str = "") -> set[str]:
+def same(
+    repl: Repl, content: Mapping[str, bytes], paths: Iterable[str], root: str = ""
+) -> set[str]:
     """Return which of these paths, below root on the board, hold the bytes of content."""
     asked, found = list(paths), dict[str, str]()
     for at in range(0, len(asked), _AT_ONCE):
@@ -67,7 +69,7 @@ def mark(repl: Repl, plan: Plan) -> None:
     repl.exec(f"import os\nos.rename({fresh!r}, {MARKER!r})")
 
 
-def switch(repl: Repl, plan: Plan) -> None:
+def switch(repl: Repl) -> None:
     """Exchange the files."""
     repl.exec(on_board.SWITCH, _TIME)
 

@@ -77,8 +77,11 @@ COMMIT = f"import os\nos.rename({MARKER!r}, {DONE!r})"
 CLEAN = f"""{_COMMON}
 with open(_DONE) as _file:
     _keep = _file.readline().strip() == "keep"
-if _keep and _exists(_OLD) and not _exists({BEFORE!r}):
-    os.rename(_OLD, {BEFORE!r})
+if _keep and _exists(_OLD):
+    _aside = {BEFORE!r}
+    while _exists(_aside):
+        _aside += "-"
+    os.rename(_OLD, _aside)
 _remove(_OLD)
 _remove(_NEW)
 os.remove(_DONE)

@@ -20,18 +20,19 @@ MAIN = "/main.py"
 # where a retrofit keeps what is new, what is old, and the user's files for good
 NEW, OLD, BEFORE = "/keystead.new", "/keystead.old", "/before-keystead"
 MARKER, DONE = "/keystead.retrofit", "/keystead.done"
-_WORK = (NEW, OLD, BEFORE, MARKER, DONE)
+_WORK = (NEW, f"{NEW}.marker", OLD, MARKER, DONE)
 
 
 @dataclass(frozen=True)
 class Plan:
     """What is to be done. Paths begin with "/".
 
-    new: files that are not there yet, or are otherwise; aside: files that have to go; same: files
-    that are there already; had: whether Keystead is on the board.
+    new: files that are not there yet, or are otherwise; replaced: those of them that are; aside:
+    files that have to go; same: files that are there already; had: whether Keystead is on it.
     """
 
     new: Mapping[str, bytes] = field(repr=False)
+    replaced: tuple[str, ...]
     aside: tuple[str, ...]
     same: tuple[str, ...]
     had: bool
@@ -43,12 +44,19 @@ class Plan:
         blocks = sum(-(-len(data) // _BLOCK) for data in self.new.values())
         return (blocks + 2 * len(folders) + _ROOM_LEFT) * _BLOCK
 
+    @property
+    def changes(self) -> bool:
+        """Whether a file of the board is to be another."""
+        return bool(self.new or self.aside)
+
     def order(self) -> list[str]:
         """Return the new files; the one that starts all is first."""
         return sorted(self.new, key=lambda path: (path != MAIN, path))
 
 
-def wanted(content: Mapping[str, bytes], given: Iterable[str], there: list[Entry]) -> dict[str, bytes]:
+def wanted(
+    content: Mapping[str, bytes], given: Iterable[str], there: list[Entry]
+) -> dict[str, bytes]:
     """Return what is to be on the board: content without the user's files that it has.
 
     content: path to bytes, as board_files.content() has it; given: of its paths, those that the
@@ -71,7 +79,8 @@ def plan(content: Mapping[str, bytes], there: list[Entry], same: Iterable[str]) 
         _refuse_in_the_way(path, entries)
     kept = tuple(sorted(same))
     new = {path: data for path, data in content.items() if path not in kept}
-    return Plan(new, tuple(sorted(_stale(content, there))), kept, _has_keystead(there))
+    replaced = tuple(sorted(entries.keys() & new.keys()))
+    return Plan(new, replaced, tuple(sorted(_stale(content, there))), kept, _has_keystead(there))
 
 
 def candidates(content: Mapping[str, bytes], there: list[Entry], root: str = "") -> list[str]:
@@ -97,7 +106,10 @@ def _stale(content: Mapping[str, bytes], there: list[Entry]) -> list[str]:
     return [
         entry.path
         for entry in there
-        if not entry.is_folder and entry.path.startswith(_OURS) and entry.path not in content
+        if not entry.is_folder
+        and entry.path.startswith(_OURS)
+        and entry.path not in content
+        and "\n" not in entry.path  # the marker could not say that; nothing imports it either
     ]
 
 

@@ -30,7 +30,7 @@ class Found:
 
 
 def find(repl: Repl) -> Found | None:
-    """Return what record the board has; None for none, or one that is too damaged to name anybody."""
+    """Return what record the board has; None for none, or one that names nobody."""
     told = repl.evaluate_printed(on_board.TELL_RECORD)
     if told is None:
         return None

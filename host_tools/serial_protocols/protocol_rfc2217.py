@@ -179,8 +179,19 @@ class Serial(rfc2217.Serial):  # type: ignore[misc]
                 raise SerialException(f"{self.portstr}: {why}")
             self._inbox.pull(left)
             if self._inbox.ended:
-                said = bytes(self._inbox.data).decode(errors="replace").strip()
-                raise SerialException(f"{self.portstr}: {said or 'it closes the connection'}")
+                raise self._closed()
+
+    def _internal_raw_write(self, data: bytes) -> None:
+        try:
+            super()._internal_raw_write(data)
+        except OSError:
+            raise self._closed() from None
+
+    def _closed(self) -> SerialException:
+        """Return why the connection is gone, in the words of the other end if it had any."""
+        self._inbox.waiting()
+        said = bytes(self._inbox.data).decode(errors="replace").strip()
+        return SerialException(f"{self.portstr}: {said[:200] or 'it closes the connection'}")
 
     def _check(self) -> None:
         if not self.is_open:

@@ -29,8 +29,8 @@ async def powered(setting: BoardSetting) -> AsyncIterator[VirtualBoard]:
         stack.callback(board.close)
         if setting.micropython:
             _install(board)
-        stack.push_async_callback(_off, board)
         await _open(board, stack)
+        stack.push_async_callback(_off, board)
         board.power_on(setting.download)
         yield board
 

@@ -23,6 +23,9 @@ class Port(Protocol):
     def opened(self) -> None:
         """A host has opened the port."""
 
+    def closed(self) -> None:
+        """A host has closed the port."""
+
     def received(self, data: bytes, baud: int | None) -> None:
         """A host has sent data at this rate."""
 
@@ -139,6 +142,7 @@ class _Client(asyncio.Protocol):
         elif self.line.client is self:
             self.line.client = None
             self.left()
+            self.line.port.closed()
             if self.line.waiting:
                 self.line.waiting[0].take_turn()
 

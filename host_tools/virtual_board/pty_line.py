@@ -34,7 +34,6 @@ class PtyLine:
         os.close(slave)  # a slave that nobody holds is how an absent host is known
         os.set_blocking(self._master, False)
         self._loop = asyncio.get_running_loop()
-        self._open = False
         self._timer: asyncio.TimerHandle | None = None
         self._look()
 
@@ -79,6 +78,7 @@ class PtyLine:
             return
         except OSError:  # the host has closed it
             self._loop.remove_reader(self._master)
+            self._port.closed()
             self._look()
             return
         self._port.received(data, self.baud)

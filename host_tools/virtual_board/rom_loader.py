@@ -39,6 +39,10 @@ class Refused(Exception):
     """A command that fails; the argument is the error byte of the reply."""
 
 
+class Jumped(Exception):
+    """A command that never returns to the loader: there is no reply."""
+
+
 @dataclass
 class Board:
     """What a loader works upon, and what it can do to its chip once its reply is sent."""
@@ -102,6 +106,8 @@ class RomLoader:
             return [self._reply(op, self._do(op, body, check))]
         except Refused as refusal:
             return [self._frame(op, 0, b"", bytes((1, refusal.args[0])))]
+        except Jumped:
+            return []
 
     def _do(self, op: int, body: bytes, check: int) -> bytes | int:
         command = self._commands.get(op)
@@ -231,6 +237,7 @@ class RomLoader:
         entry = self.board.model.secure_boot_entry
         if entry and not size and self.board.registers.read(entry):
             self.after = self.board.start_stub  # how esptool enters its stub on a secure S3
+            raise Jumped
         if size > 64:
             raise Refused(LENGTH_ERROR)
         self._check(offset, size)

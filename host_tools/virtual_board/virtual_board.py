@@ -141,6 +141,10 @@ class VirtualBoard:
         """Take note that a host has opened the port."""
         self.wire.opened()
 
+    def closed(self) -> None:
+        """Take note that a host has closed the port."""
+        self.wire.closed()
+
     def received(self, data: bytes, baud: int | None) -> None:
         """Take what a host has sent at this rate; None if the line has no rate."""
         data = self.wire.from_host(data)

@@ -32,8 +32,8 @@ class Way:
         self.since_opened += len(data)
         self.total += len(data)
         struck = [fault for fault in self.faults if first < fault.at <= self.since_opened]
-        # the last one first, so that a byte that is dropped moves no other
-        for fault in sorted(struck, key=lambda fault: -fault.at):
+        # the last one first and drops after flips, so that none moves another's byte
+        for fault in sorted(struck, key=lambda fault: (-fault.at, fault.kind == "drop")):
             data = _strike(fault, data, fault.at - first - 1)
             if not fault.every:
                 self.faults.remove(fault)
@@ -55,11 +55,17 @@ class Wire:
         self.to_chip = Way([fault for fault in noise if not fault.to_host])
         self.to_host = Way([fault for fault in noise if fault.to_host])
         self._sticks = [fault for fault in faults if fault.kind == "stuck"]
+        self._hosts = 0
         self.stuck = False
 
     def opened(self) -> None:
         """Count from here: a host has opened the port."""
+        self._hosts += 1
         self.to_chip.since_opened = self.to_host.since_opened = 0
+
+    def closed(self) -> None:
+        """Take note that a host has closed the port."""
+        self._hosts -= 1
 
     def powered(self) -> None:
         """Forget that it was stuck."""
@@ -79,4 +85,6 @@ class Wire:
 
     def from_chip(self, data: bytes) -> bytes:
         """Return what arrives at a host of what the chip sends."""
-        return b"" if self.stuck else self.to_host.carry(data)
+        if self.stuck or not self._hosts:
+            return b""  # nobody there to hear it
+        return self.to_host.carry(data)

@@ -104,16 +104,15 @@ def test_who_does_not_speak_rfc2217_is_found_out() -> None:
 
 
 def test_setting_a_time_out_costs_nothing_on_the_wire() -> None:
-    with farm.started([BoardSetting(download=True)]) as (board,):
-        with open_line(board.urls[0]) as port:
-            sent: list[bytes] = []
-            write = port._internal_raw_write
-            port._internal_raw_write = lambda data: (sent.append(data), write(data))
-            for timeout in (0.1, 3.0, None, 0):
-                port.timeout = timeout
-            assert sent == []
-            port.baudrate = 9600
-            assert any(b"\x2c\x01" + (9600).to_bytes(4, "big") in part for part in sent)
+    with farm.started([BoardSetting()]) as (board,), open_line(board.urls[0]) as port:
+        sent: list[bytes] = []
+        write = port._internal_raw_write
+        port._internal_raw_write = lambda data: (sent.append(data), write(data))
+        for timeout in (0.1, 3.0, None, 0):
+            port.timeout = timeout
+        assert sent == []
+        port.baudrate = 9600
+        assert any(b"\x2c\x01" + (9600).to_bytes(4, "big") in part for part in sent)
 
 
 def test_a_read_ends_with_its_time_out_or_with_the_connection() -> None:

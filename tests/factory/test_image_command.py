@@ -21,7 +21,7 @@ from host_tools.nvs import read as read_nvs
 from keystead import record
 from tests.test_readme import Shell, commands
 
-GROUP_KEY = bytes(range(100, 164))
+GROUP_KEY, SECOND_KEY = bytes(range(100, 164)), bytes(range(32))
 MAC = bytes.fromhex("a0b1c2d3e4f5")
 NAME = "sn-0001-mac-a0-b1-c2-d3-e4-f5"
 STAND_IN = ("image", "--board", "ESP32_GENERIC_C3", "--stand-in")
@@ -224,7 +224,10 @@ def test_a_batch_gets_a_file_for_each_board_whose_mac_is_known(
     words = ("image", "--stand-in", "--ledger", ledger, "--batch", "pilot", "--output", out)
     dry = keystead(*words, "--with-secrets", own, "--dry-run")
     assert "files of 202 of 203 boards" in dry.out
-    ran = keystead(*words, "--with-secrets", own)
+    second = tmp_path / "second.key"
+    second.write_text(base64.b64encode(SECOND_KEY).decode())
+    second.chmod(0o600)
+    ran = keystead(*words, "--with-secrets", own, "--secondary-group-key-file", second)
     assert ran.code == 0, ran.err
     assert "202 files" in ran.out
     assert "1 boards of the batch have no MAC" in ran.out
@@ -237,7 +240,8 @@ def test_a_batch_gets_a_file_for_each_board_whose_mac_is_known(
         found = record.unpack(blob, bytes.fromhex(row["mac"].replace(":", "")))
         assert found.registration_id == row["registration_id"]
         key = keys.derive_device_key(GROUP_KEY, found.registration_id)
-        assert found.keys()[0] == key
+        again = keys.derive_device_key(SECOND_KEY, found.registration_id)
+        assert found.keys() == [key, again]
         assert row["fingerprint"] == keys.fingerprint(key)
         assert_no_key(ledger.read_bytes(), key)
 

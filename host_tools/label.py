@@ -1,0 +1,179 @@
+"""Labels for boards that are made: sheets to print, one for a label printer, or on the terminal.
+
+examples:
+  keystead label --batch mill-7 --ledger factory.db --output labels.pdf
+  keystead label --batch mill-7 --output labels.html --layout L4731 --skip 12
+  keystead label sn-0007-mac-a1-b2-c3-d4-e5-f6 --output - --format zpl | lp -o raw
+  keystead label sn-0007
+  keystead label --batch mill-7 --output - --format csv
+
+The QR code holds the registration ID, the first 16 digits of the key's fingerprint and the batch,
+and no secret: KS1|sn-0007-mac-a1-b2-c3-d4-e5-f6|0123456789abcdef|mill-7|3f9a. `keystead check`
+reads it at packing. Boards are named by registration ID, MAC or serial; of a batch those that are
+good get a label. Without --output the code is shown on the terminal. Layouts: L7160 (21 a sheet),
+L7651 (65), L4731 (189), 5160 (30, Letter).
+"""
+
+import argparse
+import csv
+import io
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import segno
+from rich.progress import Progress, SpinnerColumn, TextColumn
+
+from host_tools.errors import CommandError
+from host_tools.labels import pdf, sheet, svg, zpl
+from host_tools.labels.boards import Labelled, labelled, with_keys
+from host_tools.labels.drawing import modules
+from host_tools.ledger import Ledger, opened
+from host_tools.ledger import add_arguments as add_ledger
+from host_tools.ledger.rules import STATES
+
+_SHEETS = ("pdf", "html")
+_FORMATS = (*_SHEETS, "svg", "zpl", "csv")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("board", nargs="*", help="registration ID, MAC or serial")
+    parser.add_argument("--batch", metavar="NAME", help="all boards of a batch that are good")
+    parser.add_argument(
+        "--state", choices=STATES, default="good", help="of the batch's boards (default: good)"
+    )
+    parser.add_argument("--output", metavar="FILE", help="where to; - for stdout")
+    parser.add_argument(
+        "--format", choices=_FORMATS, help="default: what the output's name ends with"
+    )
+    parser.add_argument("--layout", default="L7160", help=f"of sheets: {', '.join(sheet.LAYOUTS)}")
+    parser.add_argument(
+        "--skip", type=int, default=0, metavar="N", help="labels of the first sheet that are gone"
+    )
+    parser.add_argument(
+        "--size", default="50x25", metavar="WxH", help="of a zpl or svg label, mm (default: 50x25)"
+    )
+    parser.add_argument("--dpi", type=int, default=203, help="of the zpl printer (default: 203)")
+    add_ledger(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Draw the labels."""
+    draw = _drawer(args)
+    with opened(args) as ledger:
+        boards = list(_boards(args, ledger))
+    if not boards:
+        raise CommandError(
+            f"batch {args.batch} has no {args.state} boards with a key: --state names others"
+        )
+    if draw is None:
+        _show(boards)
+        return
+    _deliver(args.output, boards, draw)
+
+
+_Draw = Callable[[BinaryIO, Sequence[Labelled]], None]
+
+
+def _drawer(args: argparse.Namespace) -> _Draw | None:
+    """Return what draws, all options checked; None for the terminal."""
+    if args.output is None and args.format is None:
+        return None
+    args.output = args.output or "-"
+    kind = args.format or Path(args.output).suffix.removeprefix(".").lower()
+    if kind not in _FORMATS:
+        raise CommandError(f"{args.output}: name it .{', .'.join(_FORMATS)}, or give --format")
+    paper, media = sheet.layout(args.layout), zpl.media(args.size, args.dpi)
+    if not 0 <= args.skip < paper.count:
+        raise CommandError(f"--skip {args.skip}: {paper.name} has {paper.count} labels a sheet")
+    drawers: dict[str, _Draw] = {
+        "pdf": lambda output, boards: pdf.write(output, boards, paper, args.skip, _title(args)),
+        "html": lambda output, boards: _write(
+            output, svg.document(boards, paper, args.skip, _title(args))
+        ),
+        "svg": lambda output, boards: _write(
+            output, [svg.label(_single(boards), media.width, media.height)]
+        ),
+        "zpl": lambda output, boards: _write(output, (zpl.label(one, media) for one in boards)),
+        "csv": lambda output, boards: _write(output, _csv(boards)),
+    }
+    return drawers[kind]
+
+
+def _title(args: argparse.Namespace) -> str:
+    return str(args.batch or "single boards")
+
+
+def _boards(args: argparse.Namespace, ledger: Ledger) -> Iterator[Labelled]:
+    if bool(args.board) == bool(args.batch):
+        raise CommandError("name boards, or a batch with --batch")
+    if args.batch:
+        yield from with_keys(ledger.identities(args.batch, args.state))
+    for name in args.board:
+        yield labelled(ledger.find(name))
+
+
+def _single(boards: Sequence[Labelled]) -> Labelled:
+    if len(boards) > 1:
+        raise CommandError("an svg has one label: take html or pdf for several")
+    return boards[0]
+
+
+def _write(output: BinaryIO, pieces: Iterable[str]) -> None:
+    for piece in pieces:
+        output.write(piece.encode())
+
+
+def _csv(boards: Iterable[Labelled]) -> Iterator[str]:
+    yield "registration_id,serial,mac,chip,batch,fingerprint,code\r\n"
+    for one in boards:
+        line = io.StringIO()
+        csv.writer(line).writerow(
+            (one.registration_id, one.serial, one.mac, one.chip, one.batch, one.fingerprint,
+             one.code)
+        )  # fmt: skip
+        yield line.getvalue()
+
+
+def _deliver(place: str, boards: Sequence[Labelled], draw: _Draw) -> None:
+    """Draw into memory, then write: what can not be drawn leaves no half file."""
+    drawn = io.BytesIO()
+    said = Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), transient=True, disable=not _watched()
+    )
+    with said:
+        said.add_task(f"drawing {len(boards)} labels")
+        draw(drawn, boards)
+    if place == "-":
+        sys.stdout.buffer.write(drawn.getvalue())
+        return
+    try:
+        Path(place).write_bytes(drawn.getvalue())
+    except OSError as error:
+        raise CommandError(f"can not write {place}: {error.strerror}") from None
+    print(f"{place}: {len(boards)} labels", file=sys.stderr)
+
+
+def _watched() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def _show(boards: Sequence[Labelled]) -> None:
+    for one in boards:
+        print(f"{one.registration_id}  {one.batch}  key {one.fingerprint}")
+        if sys.stdout.isatty():
+            _blocks(one.code)
+        else:
+            _blocks(one.code)
+        print(one.code)
+
+
+def _blocks(text: str) -> None:
+    """Print a code in half blocks, light on dark as most terminals are, without colours."""
+    rows = [bytes(len(modules(text)) + 8)] * 4
+    rows += [bytes(4) + row + bytes(4) for row in modules(text)]
+    rows += [rows[0]] * (4 + len(rows) % 2)
+    for upper, lower in zip(rows[::2], rows[1::2], strict=False):
+        print("".join(" \N{LOWER HALF BLOCK}\N{UPPER HALF BLOCK}\N{FULL BLOCK}"[2 * (not a) + (not b)] for a, b in zip(upper, lower, strict=True)))  # noqa: E501

@@ -1,0 +1,115 @@
+"""A label's looks: the code to the left, who the board is to the right, all as large as it fits.
+
+Owns where what stands. Large labels have the registration ID, serial, MAC, chip, batch and the
+fingerprint; on small ones the last of these are left away, for all of them are in the code.
+"""
+
+from collections.abc import Iterator
+
+from host_tools.labels.boards import Labelled
+from host_tools.labels.drawing import (
+    BOLD,
+    MONO,
+    POINT,
+    SANS,
+    Code,
+    Shape,
+    Text,
+    measure,
+    modules,
+)
+
+_QUIET = 4  # modules around a QR code; the paper beyond a label's edge is not ours
+_LEADING = 1.18
+_LARGEST, _SMALLEST, _STEP = 11.0, 3.5, 0.25  # points
+_SEPARATORS = "-._:"
+
+
+def shapes(board: Labelled, width: float, height: float) -> list[Shape]:
+    """Return what stands on a label of this size, in millimetres."""
+    margin = min(2.0, height * 0.08)
+    code = _code(board, height, margin)
+    left = code.x + code.side + max(margin, _module(code) * _QUIET)
+    room = width - margin - left
+    return [code, *_texts(board, left, margin, room, height - 2 * margin)]
+
+
+def _code(board: Labelled, height: float, margin: float) -> Code:
+    count = len(modules(board.code))
+    side = (height - 2 * margin) * count / (count + _QUIET)  # half the quiet zone is the margin's
+    side = min(side, 24.0)
+    top = (height - side) / 2
+    return Code(max(margin, min(top, margin * 2)), top, side, board.code)
+
+
+def _module(code: Code) -> float:
+    return code.side / len(modules(code.text))
+
+
+def _texts(
+    board: Labelled, left: float, top: float, width: float, height: float
+) -> Iterator[Text]:
+    lines = _fitting(board, width, height)
+    total = sum(size for _, size, _, _ in lines) * POINT * _LEADING
+    y = top + max(0.0, (height - total) / 2)
+    for text, size, font, grey in lines:
+        y += size * POINT * _LEADING
+        yield Text(left, round(y - size * POINT * 0.25, 3), text, size, font, grey)
+
+
+_Line = tuple[str, float, str, bool]
+
+
+def _fitting(board: Labelled, width: float, height: float) -> list[_Line]:
+    """Return as many lines as fit, the first of them as large as they may be."""
+    for count in range(len(_details(board)), -1, -1):
+        for size in _sizes():
+            lines = _lines(board, width, size, count)
+            tall = sum(line[1] for line in lines) * POINT * _LEADING
+            if tall <= height and all(measure(t, f, s) <= width for t, s, f, _ in lines):
+                return lines
+    return _lines(board, width, _SMALLEST, 0)[:1]
+
+
+def _sizes() -> list[float]:
+    steps = int((_LARGEST - _SMALLEST) / _STEP)
+    return [_LARGEST - _STEP * step for step in range(steps + 1)]
+
+
+def _details(board: Labelled) -> list[tuple[str, str, str]]:
+    return [
+        (board.mac, MONO, "mac"),
+        (f"key {board.fingerprint}", MONO, "key"),
+        (f"{board.batch}  {board.chip}", SANS, "batch"),
+    ]
+
+
+def _lines(board: Labelled, width: float, size: float, details: int) -> list[_Line]:
+    small = max(_SMALLEST, round(size * 0.72, 1))
+    name = wrapped(board.registration_id, width, SANS, small)
+    lines: list[_Line] = [(board.serial, size, BOLD, False)]
+    lines += [(part, small, SANS, False) for part in name]
+    lines += [(text, small, font, True) for text, font, _ in _details(board)[:details]]
+    return lines
+
+
+def wrapped(name: str, width: float, font: str, size: float) -> list[str]:
+    """Return a registration ID in lines that fit, broken behind its dashes where it has any."""
+    lines, rest = [], name
+    while rest:
+        fitting = _fitting_part(rest, width, font, size)
+        if fitting < len(rest):
+            at = max(rest.rfind(separator, 0, fitting) for separator in _SEPARATORS)
+            fitting = at + 1 if at > 0 else fitting
+        lines.append(rest[:fitting])
+        rest = rest[fitting:]
+    return lines
+
+
+def _fitting_part(text: str, width: float, font: str, size: float) -> int:
+    """Return how many characters fit, at least one."""
+    for end, character in enumerate(text):
+        width -= measure(character, font, size)
+        if width < 0:
+            return max(end, 1)
+    return len(text)

@@ -1,0 +1,57 @@
+"""Labels as PDF: sheets to print, with reportlab."""
+
+from collections.abc import Sequence
+from typing import BinaryIO
+
+from reportlab.lib.units import mm
+from reportlab.pdfgen.canvas import Canvas
+
+from host_tools.labels import sheet
+from host_tools.labels.boards import Labelled
+from host_tools.labels.design import shapes
+from host_tools.labels.drawing import Code, Shape, Text, modules, printable, runs
+from host_tools.labels.sheet import Layout
+
+_GREY = 0.27
+
+
+def write(
+    output: BinaryIO, boards: Sequence[Labelled], paper: Layout, skip: int, batch: str
+) -> int:
+    """Write the sheets; return how many there are."""
+    found = list(sheet.pages(boards, paper, skip))
+    width, height = paper.paper
+    canvas = Canvas(output, pagesize=(width * mm, height * mm), pageCompression=1, invariant=1)
+    canvas.setTitle(f"{len(boards)} labels, {batch}")
+    canvas.setCreator("keystead label")
+    for page in found:
+        for number, board in page.boards:
+            x, y = paper.place(number)
+            for shape in shapes(board, paper.width, paper.height):
+                _draw(canvas, shape, x, y, height)
+        caption = sheet.caption(page, batch, len(found), len(boards))
+        _draw(canvas, Text(paper.left, height - 5, caption, 7, grey=True), 0, 0, height)
+        canvas.showPage()
+    canvas.save()
+    return len(found)
+
+
+def _draw(canvas: Canvas, shape: Shape, x: float, y: float, height: float) -> None:
+    if isinstance(shape, Code):
+        _code(canvas, shape, x, y, height)
+        return
+    canvas.setFont(shape.font, shape.size)
+    canvas.setFillGray(_GREY if shape.grey else 0)
+    canvas.drawString((x + shape.x) * mm, (height - y - shape.y) * mm, printable(shape.text))
+
+
+def _code(canvas: Canvas, shape: Code, x: float, y: float, height: float) -> None:
+    rows = modules(shape.text)
+    size = shape.side / len(rows) * mm
+    left, top = (x + shape.x) * mm, (height - y - shape.y) * mm
+    path = canvas.beginPath()
+    for number, row in enumerate(rows):
+        for begin, end in runs(row):
+            path.rect(left + begin * size, top - (number + 1) * size, (end - begin) * size, size)
+    canvas.setFillGray(0)
+    canvas.drawPath(path, stroke=0, fill=1)

@@ -1,0 +1,156 @@
+"""Install Keystead on a board that runs MicroPython already; the MicroPython stays.
+
+  keystead retrofit --port /dev/ttyUSB0 --ledger ledger.db --batch field \\
+      --config config.json
+
+Everything goes over the board's REPL: a serial port, rfc2217://HOST:PORT or socket://HOST:PORT.
+The board's files are backed up first. The firmware is copied beside them and checked; then the
+files are exchanged, the factory record goes into NVS, all is read back, the board boots and signs
+a nonce with its key. Only then the retrofit stays. If anything fails, files and record are put
+back as they were; if the board was unplugged, the next run finds its marker and does so first.
+
+A main.py or boot.py that the board had is kept in its folder /before-keystead. An app.py and a
+config.json of an earlier Keystead stay, unless --app or --config give others.
+
+Without a ledger, for one board:
+
+  keystead retrofit --port /dev/ttyUSB0 --id-scope 0ne00002193 --serial 007-888-abc
+
+Exit codes: 0 the board is good, 1 it is not and why, 2 wrong usage, 130 interrupted. The guide:
+docs/retrofit.md.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+import keystead
+from host_tools import identity, key_sources, ledger
+from host_tools.errors import CommandError
+from host_tools.flash.station import DeviceKeys
+from host_tools.images import board_files
+from host_tools.retrofit import backup, telling
+from host_tools.retrofit.board_facts import BoardFacts
+from host_tools.retrofit.order import Order, Owner
+from host_tools.retrofit.owner import ArgumentOwner, LedgerOwner, board_for
+from host_tools.retrofit.port import Port
+from host_tools.retrofit.steps import Retrofit
+
+_REGISTER = 120.0  # seconds: a first boot may wait a minute so that not all come at once
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    add = parser.add_argument
+    add("--port", required=True, metavar="URL", help="a device, rfc2217:// or socket://HOST:PORT")
+    ledger.add_arguments(parser)
+    add("--batch", metavar="NAME", help="a batch of the ledger: `keystead batch`")
+    add("--board", metavar="NAME", help="without a batch: a folder of boards/, for the LED's pin")
+    identity.add_arguments(parser, required=False)
+    add("--config", type=Path, metavar="FILE", help="config.json: docs/configuration.md")
+    add("--app", type=Path, metavar="FILE", help="your app.py: docs/application.md")
+    add("--ca", type=Path, metavar="PEM", help="trust the roots in this file instead of Azure's")
+    add(
+        "--backup",
+        type=Path,
+        metavar="PLACE",
+        default=Path(backup.DEFAULT),
+        help="a folder, or a .tar, that is made; {mac} is the board's (default: %(default)s)",
+    )
+    add(
+        "--register",
+        type=_seconds,
+        nargs="?",
+        const=_REGISTER,
+        default=0,
+        metavar="SECONDS",
+        help=f"wait until the board has reached its hub (default: {_REGISTER:.0f} s)",
+    )
+    other = parser.add_mutually_exclusive_group()
+    other.add_argument("--keep", action="store_true", help="a board with an identity keeps it")
+    other.add_argument("--replace", action="store_true", help="give it another identity")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
+        "--dry-run", action="store_true", help="change nothing, say what would be"
+    )
+    instead.add_argument(
+        "--roll-back", action="store_true", help="only undo what an interrupted retrofit left"
+    )
+    add("--json", action="store_true", help="print one JSON object a line")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Retrofit one board."""
+    with ExitStack() as stack:
+        owner = stack.enter_context(_owner(args))
+        told = stack.enter_context(telling.shown(args.json))
+        port = stack.enter_context(Port(args.port))
+        retrofit = Retrofit(port, _order(args, owner), owner, told)
+        if args.roll_back:
+            text = "put back" if retrofit.roll_back() else "there was nothing to put back"
+            _say(args, f'{{"result": "{text}"}}' if args.json else text)
+            return
+        result = retrofit.preview() if args.dry_run else retrofit.run()
+    _say(args, (telling.document if args.json else telling.said)(result, not args.dry_run))
+
+
+def _say(args: argparse.Namespace, text: str) -> None:
+    Console(highlight=False, soft_wrap=args.json or not sys.stdout.isatty()).print(
+        text, markup=False
+    )
+
+
+@contextmanager
+def _owner(args: argparse.Namespace) -> Iterator[Owner]:
+    if args.batch is None:
+        yield _single(args)
+        return
+    given = ("id_scope", "serial", "registration_id", "board", "individual")
+    if wrong := [name for name in given if getattr(args, name)]:
+        raise CommandError(f"--{wrong[0].replace('_', '-')} is the batch's: leave it out")
+    with ledger.opened(args) as book, ExitStack() as stack:
+        batch = book.batch(args.batch)
+        keys = None if args.dry_run or args.roll_back else _keys(args, stack)
+        yield LedgerOwner(book, batch, keys, args.keep, keystead.__version__)
+
+
+def _single(args: argparse.Namespace) -> ArgumentOwner:
+    if not args.roll_back:
+        if args.id_scope is None:
+            raise CommandError(
+                "give --ledger and --batch, or for one board --id-scope and --serial"
+            )
+        if args.serial is None and args.registration_id is None and not args.keep:
+            raise CommandError("give --serial or --registration-id")
+    return ArgumentOwner(args, args.keep)
+
+
+def _keys(args: argparse.Namespace, stack: ExitStack) -> DeviceKeys:
+    primary = stack.enter_context(key_sources.from_arguments(args))
+    secondary = key_sources.secondary_from_arguments(args)
+    return DeviceKeys(primary, stack.enter_context(secondary) if secondary else None)
+
+
+def _order(args: argparse.Namespace, owner: Owner) -> Order:
+    board = owner.batch.board if isinstance(owner, LedgerOwner) else args.board
+
+    def content(facts: BoardFacts) -> Mapping[str, bytes]:
+        found = board_for(facts, board)
+        return board_files.content(found, args.config, args.app, args.ca, not facts.has_umqtt)
+
+    given = [name for name, file in (("config.json", args.config), ("app.py", args.app)) if file]
+    return Order(
+        content, tuple(given), args.backup, keystead.__version__, args.replace, args.keep,
+        args.register,
+    )  # fmt: skip
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,4}", text) or not int(text):
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a number of seconds: 1 to 9999")
+    return float(text)

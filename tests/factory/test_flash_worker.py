@@ -1,0 +1,171 @@
+"""The process of a port with the real esptool, on virtual boards: what fails, what goes on."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+from esp_pylib.logger import EspLog
+from esptool.logger import log
+
+from host_tools.flash.failure import FlashFailure
+from host_tools.flash.link import Link
+from host_tools.flash.worker import Bench, Progress
+from host_tools.images.parts import Part
+from host_tools.virtual_board import farm
+from host_tools.virtual_board.board_setting import BoardSetting
+from host_tools.virtual_board.farm import VirtualBoard
+from host_tools.virtual_board.faults import parse
+
+MAC = bytes.fromhex("a0b1c2d3e4f5")
+CHANCE = os.urandom(150_000)  # does not deflate
+IMAGE = [Part("chance", 0x100000, CHANCE), Part("blank", 0x140000, bytes(300_000))]
+
+
+@contextmanager
+def powered(*faults: str, chip: str = "esp32c3", mac: bytes = MAC) -> Iterator[VirtualBoard]:
+    setting = BoardSetting(chip=chip, mac=mac, faults=tuple(map(parse, faults)))
+    with farm.started([setting]) as boards:
+        yield boards[0]
+
+
+@contextmanager
+def bench(board: VirtualBoard, tell: Callable[[float], None] = lambda _: None) -> Iterator[Bench]:
+    """The worker in this very process: its own takes a second to start."""
+    progress, before = Progress(tell), EspLog.instance
+    log.set_logger(progress)
+    made = Bench(board.urls[0], progress)
+    try:
+        yield made
+    finally:
+        EspLog.instance = before
+        made.close()
+
+
+def blocks(parts: list[Part]) -> list[tuple[int, bytes]]:
+    return [(part.offset, part.data) for part in parts]
+
+
+def test_what_is_written_is_counted_told_and_read_back() -> None:
+    told: list[float] = []
+    with powered() as board, bench(board, told.append) as port:
+        chip = port.connect(460_800)
+        assert (chip.name, chip.mac, chip.flash_size) == ("esp32c3", MAC, 4 << 20)
+        assert (chip.baud, chip.esptool.split(".")[0]) == (460_800, "5")
+        assert port.blank(0x100000, 4096)
+        assert port.write(blocks(IMAGE)) == 450_000
+        # zeros behind what does not deflate are deflated all the same
+        assert 150_000 < port.traffic.sent < 180_000
+        assert told == sorted(told)
+        assert told[-1] == 1
+        assert port.read([(0x100000, 5000), (0x140000, 3)]) == [CHANCE[:5000], bytes(3)]
+        assert port.write(blocks(IMAGE)) == 0
+
+
+@pytest.mark.parametrize("chip", ["esp32", "esp32s3"])
+def test_other_chips_are_told_apart(chip: str) -> None:
+    with powered(chip=chip) as board, bench(board) as port:
+        found = port.connect(115_200)
+        assert (found.name, found.mac, found.baud) == (chip, MAC, 115_200)
+
+
+@pytest.mark.parametrize("burnt", ["secure boot", "flash encryption", "secure download mode"])
+def test_what_the_efuses_forbid_is_told(burnt: str) -> None:
+    with powered(burnt) as board, bench(board) as port:
+        assert port.connect(460_800).secured == (burnt,)
+
+
+def test_a_power_cut_costs_no_more_than_the_piece_under_way() -> None:
+    with powered("power cut at byte 200000") as board, bench(board) as port:
+        port.connect(460_800)
+        with pytest.raises(FlashFailure) as caught:
+            port.write(blocks(IMAGE))
+        assert caught.value.reason in ("write-failed", "port-lost")
+        board.power_on()
+        port.connect(460_800)
+        assert port.write(blocks(IMAGE)) == 300_000
+        assert board.flash.read(0x100000, 150_000) == CHANCE
+
+
+def test_a_noisy_line_is_survived_or_told() -> None:
+    with powered("flip bit 3 at 60000") as board, bench(board) as port:
+        port.connect(460_800)
+        try:
+            port.write(blocks(IMAGE))
+        except FlashFailure as failure:
+            assert failure.reason == "write-failed"
+            port.connect(115_200)
+            port.write(blocks(IMAGE))
+        assert board.flash.read(0x100000, 150_000) == CHANCE
+
+
+def test_a_port_that_is_stuck_or_absent_is_told() -> None:
+    with powered("stuck after 1, every time") as board, bench(board) as port:
+        with pytest.raises(FlashFailure, match="no ESP32 answers") as caught:
+            port.connect(460_800)
+        assert caught.value.reason == "no-answer"
+        gone = board.urls[0]
+    with pytest.raises(FlashFailure, match="nothing listens") as caught:
+        Bench(gone, Progress(lambda _: None)).connect(460_800)
+    assert caught.value.reason == "port-absent"
+
+
+def test_two_stations_can_not_have_one_port() -> None:
+    with powered() as board, bench(board) as first:
+        first.connect(460_800)
+        second = Bench(board.urls[0], Progress(lambda _: None))
+        with pytest.raises(FlashFailure, match="in use") as caught:
+            second.connect(460_800)
+        assert caught.value.reason == "port-busy"
+
+
+def test_a_blank_board_says_so_when_it_boots() -> None:
+    with powered() as board, bench(board) as port:
+        port.connect(460_800)
+        port.restart()
+        lines = [port.line(5) for _ in range(6)]
+        assert any(line and line.startswith("invalid header: 0x") for line in lines)
+
+
+def test_a_board_put_on_the_port_is_noticed_and_our_own_reset_is_not() -> None:
+    with powered() as board, bench(board) as port:
+        port.connect(460_800)
+        port.restart()
+        assert not any(port.newcomer(0.2) for _ in range(4))
+        board.power_off()
+        board.power_on()
+        assert any(port.newcomer(1) for _ in range(20))
+
+
+def test_a_worker_that_is_killed_leaves_the_port_and_the_flash_for_the_next() -> None:
+    with powered() as board:
+        struck: list[float] = []
+
+        def kill(fraction: float) -> None:
+            if fraction > 0.2 and not struck:
+                struck.append(fraction)
+                os.kill(link.pid, signal.SIGKILL)
+
+        with Link(board.urls[0], kill) as link:
+            link.connect(460_800)
+            with pytest.raises(FlashFailure) as caught:
+                link.write(IMAGE)
+            assert caught.value.reason == "worker-died"
+            assert struck
+        with Link(board.urls[0], lambda _: None) as link:
+            link.connect(460_800)
+            assert link.write(IMAGE) > 0
+            assert link.read([(0x100000, 150_000)]) == [CHANCE]
+
+
+def test_a_port_that_goes_away_is_told_at_once() -> None:
+    with ExitStack() as plug:
+        board = plug.enter_context(powered())
+        with bench(board) as port:
+            port.connect(460_800)
+            port.restart()
+            plug.close()
+            with pytest.raises(OSError):
+                while True:
+                    port.line(1)
