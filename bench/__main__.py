@@ -34,6 +34,7 @@ SECTIONS = (
     "journal",
     "emulator",
     "scale",
+    "derive",
     "nvs",
     "flash",
 )

@@ -1,7 +1,7 @@
 """Flashing: what one board costs on its line, and many boards at once.
 
 Real esptool, real ledger, virtual boards; the line is as fast as this machine, or paced to what a
-UART carries. The image is a stand-in of a quarter of MicroPython's size, so that the paced runs
+UART carries. The image is a stand-in of an eighth of MicroPython's size, so that the paced runs
 are over soon; what a whole one takes follows from its bytes.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keystead
-from bench.figures import Bar, Figure, Row, Unmeasured
+from bench.figures import Figure, Row, Unmeasured
 from bench.paced import BITS, paced
 from bench.workshop import Workshop
 from host_tools import boards
@@ -34,8 +34,7 @@ TITLE = "flashing a board, esptool at 460 800 baud"
 _BAUD = 460_800
 _MANY = 8
 _FLASH = 4 << 20
-_APP = 430_000  # bytes, a quarter of MicroPython's
-_LIMIT = 1.25  # times the lower limit that the writing may take
+_APP = 200_000  # bytes, an eighth of MicroPython's
 _BATCH = Batch("bench", "ESP32_GENERIC_C3", "0ne00002193")
 
 
@@ -102,7 +101,6 @@ def _seconds(fast: Run, many: Run, one: Run, eight: Run) -> list[Row]:
             Figure(line, "s"),
             least,
             "bytes / baud",
-            bar=Bar(least.number * _LIMIT),
             note="a line paced to 460 800 baud; from the first byte to the last one read back",
         ),
         Row("  from blank to good", whole, least, "bytes / baud", note=_WHOLE),

@@ -59,6 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--download", action="store_true", help="power on with BOOT held")
     parser.add_argument(
+        "--paced", action="store_true", help="bytes take the time they take at a real baud rate"
+    )
+    parser.add_argument(
         "--fault", action="append", default=[], type=_fault, metavar="TEXT",
         help=f"what goes wrong, more than once: {'; '.join(faults.FORMS)}; \", every time\" behind"
         ' it, "board K: " before it',
@@ -105,6 +108,7 @@ def _setting(args: argparse.Namespace, number: int) -> BoardSetting:
         micropython=args.micropython,
         download=args.download,
         faults=struck,
+        paced=args.paced,
         rfc2217=_beside(args.rfc2217 or _default(args), number),
         socket=_beside(args.socket, number),
         pty=args.pty,

@@ -10,7 +10,6 @@ keys".
 
 import argparse
 import asyncio
-import hashlib
 import os
 import shutil
 import sys
@@ -30,7 +29,6 @@ from host_tools.emulator.dps.enrollment import EnrollmentGroup, KeyPair
 from host_tools.emulator.events import Event, Telemetry
 from host_tools.emulator.serve.listener import serve
 from host_tools.errors import CommandError
-from host_tools.images.stand_in import stand_in_image
 from host_tools.key_sources.local import VARIABLE as GROUP_KEY_VARIABLE
 from host_tools.virtual_board.board_setting import BoardSetting
 from host_tools.virtual_board.farm import powered
@@ -49,7 +47,6 @@ MAC = bytes.fromhex("a1b2c3d4e5f6")
 DEVICE_KEY = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc="  # as the article prints it
 
 BOARD, CHIP = "ESP32_GENERIC_C3", "esp32c3"
-_FLASH = 4 << 20  # bytes
 OLD_SERIAL = "007-888-abd"  # of the board that is retrofitted
 OLD_MAC = bytes.fromhex("a0b2c3d4e5f7")
 _CONFIG = '{"wifi": [{"ssid": "bench", "password": "no secret"}], "spread": 0}'
@@ -152,19 +149,14 @@ class Line:
     folder: Path
 
     def furnish(self, ca: bytes) -> None:
-        """Lay out what a factory has: the image, the configuration, the list of boards."""
-        image = stand_in_image(CHIP, _FLASH)
-        self.sha256 = hashlib.sha256(image).hexdigest()
-        (self.folder / "micropython.bin").write_bytes(image)
+        """Lay out what a factory has: the configuration, the cloud's root, the list of boards."""
         (self.folder / "config.json").write_text(_CONFIG)
         (self.folder / "units.csv").write_text(_UNITS)
         (self.folder / "ca.pem").write_bytes(ca)
 
     async def keystead(self, *words: str) -> None:
         """Type a command, and show what it prints; CommandError if it fails."""
-        self.story.typed(
-            " ".join(["keystead", *words]).replace(self.sha256, self.sha256[:8] + "...")
-        )
+        self.story.typed(" ".join(["keystead", *words]))
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "host_tools", *words,
             cwd=self.folder,
@@ -211,10 +203,9 @@ async def _boards(story: Story, line: Line, heard: Heard, setting: BoardSetting)
         "batch", "create", "pilot", "--board", BOARD, "--id-scope", ID_SCOPE, "--csv", "units.csv"
     )
     files = ("--config", "config.json", "--ca", "ca.pem")
-    image = ("--micropython", "micropython.bin", "--sha256", line.sha256)
     async with powered(replace(setting, mac=MAC)) as board:
         story.chapter(3, "The line: a bare board, flashed by esptool over its serial port")
-        await line.keystead("flash", *batch, "--port", board.urls[0], *image, *files)
+        await line.keystead("flash", *batch, "--port", board.urls[0], "--stand-in", *files)
         story.chapter(4, "The board: boots from what was flashed, up to telemetry at its hub")
         await _watch(story, board, heard)
     async with powered(replace(setting, mac=OLD_MAC, micropython=True)) as board:

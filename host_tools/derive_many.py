@@ -21,7 +21,6 @@ from host_tools.errors import CommandError
 from host_tools.key_sources import HeldKey, KeySource
 
 WORTHWHILE = 100_000  # IDs; for fewer, one process is done before another has started
-_PIECE = 8192  # IDs a process works on at a time
 
 
 @dataclass(frozen=True)
@@ -56,22 +55,21 @@ def cores() -> int:
 
 
 def texts(
-    source: KeySource, blocks: Iterable[list[bytes]], form: Form, processes: int = 1
+    source: KeySource, blocks: Iterable[bytes], form: Form, processes: int = 1
 ) -> Iterator[bytes]:
-    """Give the text of all IDs' lines, in order, a piece at a time; CommandError.
+    """Give the text of all IDs' lines, in order, block by block; CommandError.
 
-    The IDs must be checked already.
+    blocks: IDs apart by newlines, as of id_list.blocks(), all checked already.
     """
 
-    def work(piece: bytes) -> bytes:
-        names = piece.split(b"\n")
+    def work(block: bytes) -> bytes:
+        names = block.split(b"\n")
         return form.text(names, _keys(source, names))
 
-    pieces = _pieces(blocks)
     if processes > 1 and isinstance(source, HeldKey):  # a token's session is one process's own
-        yield from _spread(work, pieces, processes)
+        yield from _spread(work, iter(blocks), processes)
     else:
-        yield from map(work, pieces)
+        yield from map(work, blocks)
 
 
 def _keys(source: KeySource, names: list[bytes]) -> list[bytes]:
@@ -80,14 +78,8 @@ def _keys(source: KeySource, names: list[bytes]) -> list[bytes]:
     return [source.derive(name.decode()) for name in names]
 
 
-def _pieces(blocks: Iterable[list[bytes]]) -> Iterator[bytes]:
-    for names in blocks:
-        for start in range(0, len(names), _PIECE):
-            yield b"\n".join(names[start : start + _PIECE])
-
-
 def _spread(
-    work: Callable[[bytes], bytes], pieces: Iterator[bytes], count: int
+    work: Callable[[bytes], bytes], blocks: Iterator[bytes], count: int
 ) -> Iterator[bytes]:
     fork = multiprocessing.get_context("fork")  # the key's state goes along, through no pipe
     lines: list[Connection] = []
@@ -100,7 +92,7 @@ def _spread(
             theirs.close()
             lines.append(ours)
             processes.append(process)
-        yield from _turns(lines, pieces)
+        yield from _turns(lines, blocks)
     finally:
         for process in processes:
             process.terminate()
@@ -110,18 +102,18 @@ def _spread(
             process.join()
 
 
-# each has one piece: whoever is asked for a result takes the next, so nobody waits for two
-def _turns(lines: list[Connection], pieces: Iterator[bytes]) -> Iterator[bytes]:
+# each has one block: whoever is asked for a result takes the next, so nobody waits for two
+def _turns(lines: list[Connection], blocks: Iterator[bytes]) -> Iterator[bytes]:
     busy: deque[Connection] = deque()
     try:
-        for line, piece in zip(lines, pieces, strict=False):
-            line.send_bytes(piece)
+        for line, block in zip(lines, blocks, strict=False):
+            line.send_bytes(block)
             busy.append(line)
         while busy:
             line = busy.popleft()
             result = line.recv_bytes()
-            for piece in islice(pieces, 1):
-                line.send_bytes(piece)
+            for block in islice(blocks, 1):
+                line.send_bytes(block)
                 busy.append(line)
             yield result
     except (EOFError, ConnectionError):

@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-import segno
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from host_tools.errors import CommandError
@@ -176,4 +175,9 @@ def _blocks(text: str) -> None:
     rows += [bytes(4) + row + bytes(4) for row in modules(text)]
     rows += [rows[0]] * (4 + len(rows) % 2)
     for upper, lower in zip(rows[::2], rows[1::2], strict=False):
-        print("".join(" \N{LOWER HALF BLOCK}\N{UPPER HALF BLOCK}\N{FULL BLOCK}"[2 * (not a) + (not b)] for a, b in zip(upper, lower, strict=True)))  # noqa: E501
+        print(
+            "".join(
+                " \N{LOWER HALF BLOCK}\N{UPPER HALF BLOCK}\N{FULL BLOCK}"[2 * (not a) + (not b)]
+                for a, b in zip(upper, lower, strict=True)
+            )
+        )

@@ -36,6 +36,7 @@ from host_tools.flash.station import DeviceKeys
 from host_tools.images import board_files
 from host_tools.retrofit import backup, telling
 from host_tools.retrofit.board_facts import BoardFacts
+from host_tools.retrofit.meeting import Meeting
 from host_tools.retrofit.order import Order, Owner
 from host_tools.retrofit.owner import ArgumentOwner, LedgerOwner, board_for
 from host_tools.retrofit.port import Port
@@ -90,7 +91,7 @@ def run(args: argparse.Namespace) -> None:
         owner = stack.enter_context(_owner(args))
         told = stack.enter_context(telling.shown(args.json))
         port = stack.enter_context(Port(args.port))
-        retrofit = Retrofit(port, _order(args, owner), owner, told)
+        retrofit = Retrofit(Meeting(port, _order(args, owner), owner, told))
         if args.roll_back:
             text = "put back" if retrofit.roll_back() else "there was nothing to put back"
             _say(args, f'{{"result": "{text}"}}' if args.json else text)

@@ -80,7 +80,7 @@ class Objects:
 
 
 class Lines:
-    """A line for each identity and each outcome."""
+    """A line for each step, each identity and each outcome."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -91,8 +91,8 @@ class Lines:
             self._console.print(said(news.outcome))
         elif news.registration_id:
             self._console.print(f"{news.port}: {news.registration_id}")
-        elif news.step == "wait":
-            self._console.print(f"{news.port}: {_DOING['wait']}")
+        elif news.step:
+            self._console.print(f"{news.port}: {_DOING.get(news.step, news.step)}")
 
 
 @dataclass

@@ -77,6 +77,8 @@ def serve(pipe: "Connection[Any, Any]", url: str) -> None:
     """Answer calls until the pipe is closed."""
     progress = Progress(lambda fraction: pipe.send(("progress", fraction)))
     log.set_logger(progress)  # of the whole process: the reason why each port has one
+    # esptool spells out every byte in hex for a trace that is off: nine tenths of its time
+    esptool.loader.HexFormatter = lambda data: ""
     bench = Bench(url, progress)
     try:
         while True:

@@ -20,24 +20,27 @@ from host_tools.labels.drawing import (
 )
 
 _QUIET = 4  # modules around a QR code; the paper beyond a label's edge is not ours
+_SHARE = 0.34  # of a label's width that the code takes at most
+_READABLE = 9.0  # millimetres of a code that any scanner reads
 _LEADING = 1.18
-_LARGEST, _SMALLEST, _STEP = 11.0, 3.5, 0.25  # points
+_LARGEST, _SMALLEST, _STEP = 12.0, 3.5, 0.25  # points
+_LEGIBLE = 4.5  # points; details smaller than that are left away
 _SEPARATORS = "-._:"
 
 
 def shapes(board: Labelled, width: float, height: float) -> list[Shape]:
     """Return what stands on a label of this size, in millimetres."""
     margin = min(2.0, height * 0.08)
-    code = _code(board, height, margin)
+    code = _code(board, width, height, margin)
     left = code.x + code.side + max(margin, _module(code) * _QUIET)
     room = width - margin - left
     return [code, *_texts(board, left, margin, room, height - 2 * margin)]
 
 
-def _code(board: Labelled, height: float, margin: float) -> Code:
+def _code(board: Labelled, width: float, height: float, margin: float) -> Code:
     count = len(modules(board.code))
     side = (height - 2 * margin) * count / (count + _QUIET)  # half the quiet zone is the margin's
-    side = min(side, 24.0)
+    side = min(side, max(_READABLE, width * _SHARE))
     top = (height - side) / 2
     return Code(max(margin, min(top, margin * 2)), top, side, board.code)
 
@@ -66,9 +69,11 @@ def _fitting(board: Labelled, width: float, height: float) -> list[_Line]:
         for size in _sizes():
             lines = _lines(board, width, size, count)
             tall = sum(line[1] for line in lines) * POINT * _LEADING
+            if count and lines[-1][1] < _LEGIBLE:
+                break
             if tall <= height and all(measure(t, f, s) <= width for t, s, f, _ in lines):
                 return lines
-    return _lines(board, width, _SMALLEST, 0)[:1]
+    return _lines(board, width, _SMALLEST, 0)[: int(height / (_SMALLEST * POINT * _LEADING))]
 
 
 def _sizes() -> list[float]:
@@ -86,10 +91,21 @@ def _details(board: Labelled) -> list[tuple[str, str, str]]:
 
 def _lines(board: Labelled, width: float, size: float, details: int) -> list[_Line]:
     small = max(_SMALLEST, round(size * 0.72, 1))
-    name = wrapped(board.registration_id, width, SANS, small)
+    name = balanced(board.registration_id, width, SANS, small)
     lines: list[_Line] = [(board.serial, size, BOLD, False)]
     lines += [(part, small, SANS, False) for part in name]
     lines += [(text, small, font, True) for text, font, _ in _details(board)[:details]]
+    return lines
+
+
+def balanced(name: str, width: float, font: str, size: float) -> list[str]:
+    """Return it in as few lines as there must be, of about the same length."""
+    lines = wrapped(name, width, font, size)
+    least = measure(name, font, size) / len(lines)
+    for share in range(10):
+        narrower = wrapped(name, least * (1 + share / 20), font, size)
+        if len(narrower) == len(lines) and least * (1 + share / 20) < width:
+            return narrower
     return lines
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import segno
-from reportlab.pdfbase.pdfmetrics import stringWidth
+from reportlab.pdfbase.pdfmetrics import stringWidth  # type: ignore[import-untyped]
 
 SANS, BOLD, MONO = "Helvetica", "Helvetica-Bold", "Courier"
 POINT = 25.4 / 72  # millimetres

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import BinaryIO
 
-from reportlab.lib.units import mm
-from reportlab.pdfgen.canvas import Canvas
+from reportlab.lib.units import mm  # type: ignore[import-untyped]
+from reportlab.pdfgen.canvas import Canvas  # type: ignore[import-untyped]
 
 from host_tools.labels import sheet
 from host_tools.labels.boards import Labelled
@@ -17,8 +17,8 @@ _GREY = 0.27
 
 def write(
     output: BinaryIO, boards: Sequence[Labelled], paper: Layout, skip: int, batch: str
-) -> int:
-    """Write the sheets; return how many there are."""
+) -> None:
+    """Write the sheets."""
     found = list(sheet.pages(boards, paper, skip))
     width, height = paper.paper
     canvas = Canvas(output, pagesize=(width * mm, height * mm), pageCompression=1, invariant=1)
@@ -33,7 +33,6 @@ def write(
         _draw(canvas, Text(paper.left, height - 5, caption, 7, grey=True), 0, 0, height)
         canvas.showPage()
     canvas.save()
-    return len(found)
 
 
 def _draw(canvas: Canvas, shape: Shape, x: float, y: float, height: float) -> None:

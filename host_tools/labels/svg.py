@@ -10,7 +10,17 @@ from markupsafe import Markup
 from host_tools.labels import sheet
 from host_tools.labels.boards import Labelled
 from host_tools.labels.design import shapes
-from host_tools.labels.drawing import BOLD, MONO, POINT, Code, Shape, Text, modules, printable, runs
+from host_tools.labels.drawing import (
+    BOLD,
+    MONO,
+    POINT,
+    Code,
+    Shape,
+    Text,
+    modules,
+    printable,
+    runs,
+)
 from host_tools.labels.sheet import Layout, Page
 
 _FAMILIES = {

@@ -70,7 +70,9 @@ def _text(shape: Text, paper: Media) -> str:
 
 def _escaped(text: str) -> str:
     """Return a text for ^FH: what would be a command as _ and two hex digits."""
-    safe = (character if character not in _ESCAPED else f"_{ord(character):02X}" for character in text)  # noqa: E501
+    safe = (
+        character if character not in _ESCAPED else f"_{ord(character):02X}" for character in text
+    )
     return "".join(safe)
 
 

@@ -130,12 +130,12 @@ class Choice:
         named = (
             select(func.count())
             .select_from(tables.unit)
-            .where(_UNIT.batch == name, _UNIT.mac.is_not(None))
+            .where(_UNIT.batch == name, _UNIT.taken == 0, _UNIT.mac.is_not(None))
         )
         if self._connection.execute(named).scalar_one():
             return ForeignBoard(
-                f"batch {name} names its boards, and {self._shown} is none of them: check the MAC"
-                " on the list, or take another board"
+                f"batch {name} names the boards that are left, and {self._shown} is none of them:"
+                " check the MAC on the list, or take another board"
             )
         return BatchUsedUp(f"batch {name} is used up: every serial has its board; plan another")
 

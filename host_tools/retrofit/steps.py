@@ -5,29 +5,20 @@ anything is exchanged; from the marker on, whoever comes next can undo it; the l
 only of a board that has proven its key. Doesn't own how a step is done.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from host_tools.errors import CommandError
 from host_tools.flash.console import Boot, Registration
 from host_tools.flash.proof import Challenge, nonce
-from host_tools.repl import Entry, LineLost, ReplError
-from host_tools.retrofit import backup, board_facts, install, plan, record
-from host_tools.retrofit.board_facts import BoardFacts
+from host_tools.repl import LineLost
+from host_tools.retrofit import install, plan, record
 from host_tools.retrofit.failure import RetrofitFailure, reason_of
-from host_tools.retrofit.install import Left
-from host_tools.retrofit.order import Attempt, Order, Owner, Told
+from host_tools.retrofit.meeting import ENTER, Meeting, Met
+from host_tools.retrofit.order import Attempt
 from host_tools.retrofit.plan import Plan
-from host_tools.retrofit.port import Port
-from host_tools.retrofit.record import Found
 from keystead.record import FactoryRecord
 
-STEPS = (
-    "connect", "identify", "back up", "copy", "install", "verify", "boot", "prove", "register",
-    "record", "tidy up",
-)  # fmt: skip
-_ENTER = 20.0  # seconds until the program on the board must have let go
 _BOOT = 45.0  # seconds from reset to the factory record's line
 _PROOF = 15.0
 
@@ -69,200 +60,133 @@ class Result:
 class Retrofit:
     """One board's way through the steps."""
 
-    port: Port
-    order: Order
-    owner: Owner
-    told: Told
+    meeting: Meeting
     nonce: Callable[[], str] = nonce
-    _step: str = "connect"
     _marked: bool = field(default=False, init=False)  # there is something to undo
+
+    def __post_init__(self) -> None:
+        self._port, self._told = self.meeting.port, self.meeting.told
 
     def preview(self) -> Result:
         """Say what would be done, and let the board go on. Raises as run() does."""
-        self._connect()
-        with self._going_on_if_refused():
-            facts, there, found = self._meet(recover=False)
-            name = self.owner.name(facts, found)
-            planned, _ = self._plan(facts, there)
-        self.port.restart()
-        return _result(name, facts, planned)
+        self.meeting.connect()
+        with self.meeting.going_on_if_refused():
+            met = self.meeting.meet(recover=False)
+            name = self.meeting.owner.name(met.facts, met.found)
+            planned, _ = self.meeting.plan(met)
+        self._port.restart()
+        return _result(name, met, planned)
 
     def roll_back(self) -> bool:
         """Undo what an interrupted retrofit left; False if there was nothing."""
-        self._connect()
-        found = install.left(self.port.repl)
-        self._recover(found)
-        install.forget_new(self.port.repl)
-        self.port.restart()
-        return found.begun or found.done or found.staged
+        self.meeting.connect()
+        left = install.left(self._port.repl)
+        self.meeting.recover(left)
+        install.forget_new(self._port.repl)
+        self._port.restart()
+        return left.begun or left.done or left.staged
 
     def run(self) -> Result:
         """Make the board on the port a proven one, or leave it as it was and raise why."""
-        self._connect()
-        with self._going_on_if_refused():
-            facts, there, found = self._meet(recover=True)
-            planned, content = self._plan(facts, there)
-            place = self._back_up(facts, there) if planned.changes else ""
-            whose = self.owner.record(facts, found)
-            self.told.fact(f"registration ID: {whose.registration_id}")
-            attempt = self.owner.begin(whose, facts)
+        self.meeting.connect()
+        with self.meeting.going_on_if_refused():
+            met = self.meeting.meet(recover=True)
+            planned, content = self.meeting.plan(met)
+            place = self.meeting.back_up(met) if planned.changes else ""
+            whose = self.meeting.owner.record(met.facts, met.found)
+            self._told.fact(f"registration ID: {whose.registration_id}")
+            attempt = self.meeting.owner.begin(whose, met.facts)
         try:
-            self._install(planned, whose, found)
-            attempt.note("retrofitted", files=len(planned.new), bytes=_size(planned))
-            self._verify(content, whose, attempt)
-            self._prove(whose, attempt)
+            self._change(planned, content, whose, met, attempt)
         except (CommandError, KeyboardInterrupt) as error:
             self._regret(error, attempt)
             raise
-        self._finish(attempt)
+        self._keep(attempt)
         if planned.replaced and not planned.had:
-            self.told.fact(f"kept in {plan.BEFORE}: {', '.join(planned.replaced)}")
-        return _result(whose.registration_id, facts, planned, place)
+            self._told.fact(f"kept in {plan.BEFORE}: {', '.join(planned.replaced)}")
+        return _result(whose.registration_id, met, planned, place)
 
-    # ---- before anything is changed
+    # ---- from the first change to the proof
 
-    def _connect(self) -> None:
-        with self._at("connect"):
-            self.port.repl.enter(_ENTER)
-            board_facts.lengthen_watchdog(self.port.repl)
-
-    @contextmanager
-    def _going_on_if_refused(self) -> Iterator[None]:
-        """Let the board go on with what it did before, if it is not taken."""
-        try:
-            yield
-        except (CommandError, KeyboardInterrupt):
-            with suppress(ReplError):
-                self.port.repl.enter(_ENTER)
-                self.port.restart()
-            raise
-
-    def _meet(self, recover: bool) -> tuple[BoardFacts, list[Entry], Found | None]:
-        with self._at("identify"):
-            facts = board_facts.ask(self.port.repl)
-            self.told.fact(f"MicroPython {facts.release} on {facts.machine}")
-            self.told.fact(f"MAC {facts.mac.hex(':')}, {facts.free} bytes are free")
-            left = install.left(self.port.repl)
-            if recover:
-                self._recover(left)
-            elif left.begun:
-                self.told.fact("an interrupted retrofit would be undone first")
-            found = record.find(self.port.repl)
-            self._refuse_other(facts, found)
-            there = plan.own_files(self.port.repl.listing())
-        return facts, there, found
-
-    def _recover(self, left: Left) -> None:
-        if left.done:
-            self.told.fact("an earlier retrofit was all but done: tidying up after it")
-            install.clean(self.port.repl)
-        elif left.begun:
-            self.told.fact("an earlier retrofit was interrupted: putting the board back first")
-            install.undo(self.port.repl)
-
-    def _refuse_other(self, facts: BoardFacts, found: Found | None) -> None:
-        if found is None or self.order.replace:
-            return
-        if found.mac != facts.mac:
-            raise RetrofitFailure(
-                "other-identity",
-                f"the board holds the record of {found.registration_id}, of another board with MAC"
-                f" {found.mac.hex(':')}: find out why; --replace overwrites it",
-            )
-        name = self.owner.name(facts, found)
-        if found.registration_id != name:
-            raise RetrofitFailure(
-                "other-identity",
-                f"the board is {found.registration_id} already, not {name}: --keep leaves it that,"
-                " --replace makes it the other",
-            )
-
-    def _plan(self, facts: BoardFacts, there: list[Entry]) -> tuple[Plan, dict[str, bytes]]:
-        content = plan.wanted(self.order.content(facts), self.order.given, there)
-        may_be = plan.candidates(content, there)
-        planned = plan.plan(content, there, install.same(self.port.repl, content, may_be))
-        if planned.new and planned.room > facts.free:
-            raise RetrofitFailure(
-                "no-room",
-                f"the board has {facts.free} bytes free, {planned.room} are needed: remove files"
-                " from it first",
-            )
-        return planned, content
-
-    def _back_up(self, facts: BoardFacts, there: list[Entry]) -> str:
-        if self.order.backup is None:
-            return ""
-        place = backup.free(str(self.order.backup), facts.mac)
-        with self._at("back up", sum(entry.size for entry in there)):
-            backup.take(self.port.repl, there, place, self.told.moved)
-        self.told.fact(f"backup: {place}")
-        return str(place)
-
-    # ---- from the first change on
-
-    def _install(self, planned: Plan, whose: FactoryRecord, found: Found | None) -> None:
-        repl = self.port.repl
-        ready = self._staged(planned)
-        missing = sum(len(data) for path, data in planned.new.items() if path not in ready)
-        with self._at("copy", missing):
-            install.stage(repl, planned, ready, self.told.moved)
-        with self._at("install"):
+    def _change(
+        self,
+        planned: Plan,
+        content: dict[str, bytes],
+        whose: FactoryRecord,
+        met: Met,
+        attempt: Attempt,
+    ) -> None:
+        repl = self._port.repl
+        self._stage(planned)
+        with self.meeting.at("install"):
             self._marked = True
             install.mark(repl, planned)
-            if found is None or not found.is_that(whose):
+            if met.found is None or not met.found.is_that(whose):
                 record.write(repl, whose)
             install.switch(repl)
+            attempt.note("retrofitted", files=len(planned.new), bytes=_size(planned))
+        with self.meeting.at("verify"):
+            install.check(repl, content)
+            record.check(repl, whose)
+            attempt.note("verified", files=len(content))
+        self._boot(whose, attempt)
+        self._prove(whose, attempt)
 
-    def _staged(self, planned: Plan) -> set[str]:
+    def _stage(self, planned: Plan) -> None:
+        ready = self._ready(planned)
+        missing = sum(len(data) for path, data in planned.new.items() if path not in ready)
+        with self.meeting.at("copy", missing):
+            install.stage(self._port.repl, planned, ready, self._told.moved)
+
+    def _ready(self, planned: Plan) -> set[str]:
         """Return which of the new files lie ready since an interrupted retrofit."""
-        repl = self.port.repl
+        repl = self._port.repl
         if not install.left(repl).staged:
             return set()
         paths = plan.candidates(planned.new, repl.listing(plan.NEW), plan.NEW)
         return install.same(repl, planned.new, paths, plan.NEW)
 
-    def _verify(self, content: dict[str, bytes], whose: FactoryRecord, attempt: Attempt) -> None:
-        with self._at("verify"):
-            install.check(self.port.repl, content)
-            record.check(self.port.repl, whose)
-            attempt.note("verified", files=len(content))
-        with self._at("boot"):
-            boot = Boot(whose.mac, whose.registration_id, self.order.version)
-            self.port.restart()
-            if not self.port.watch(boot.take, _BOOT):
+    def _boot(self, whose: FactoryRecord, attempt: Attempt) -> None:
+        with self.meeting.at("boot"):
+            boot = Boot(whose.mac, whose.registration_id, self.meeting.order.version)
+            self._port.restart()
+            if not self._port.watch(boot.take, _BOOT):
                 raise boot.missing()
             attempt.note("booted")
 
     def _prove(self, whose: FactoryRecord, attempt: Attempt) -> None:
-        with self._at("prove"):
+        with self.meeting.at("prove"):
             challenge = Challenge(self.nonce(), whose)
             ask = f"from rim.proof import prove\nprove({challenge.nonce!r})"
-            self.port.repl.enter(_ENTER)
-            challenge.check(self.port.repl.exec(ask, _PROOF).strip())
+            self._port.repl.enter(ENTER)
+            challenge.check(self._port.repl.exec(ask, _PROOF).strip())
             attempt.note("proven")
-        if self.order.register:
-            with self._at("register"):
-                registration = Registration()
-                self.port.restart()
-                if not self.port.watch(registration.take, self.order.register):
-                    raise registration.missing()
-                attempt.note("registered")
-                self.port.repl.enter(_ENTER)
+        if self.meeting.order.register:
+            self._register(attempt)
 
-    def _finish(self, attempt: Attempt) -> None:
+    def _register(self, attempt: Attempt) -> None:
+        with self.meeting.at("register"):
+            registration = Registration()
+            self._port.restart()
+            if not self._port.watch(registration.take, self.meeting.order.register):
+                raise registration.missing()
+            attempt.note("registered")
+            self._port.repl.enter(ENTER)
+
+    def _keep(self, attempt: Attempt) -> None:
         """Keep what is proven; from here on nothing is undone any more."""
-        with self._at("record"):
-            install.commit(self.port.repl)
+        with self.meeting.at("record"):
+            install.commit(self._port.repl)
             attempt.note("good")
-        with self._at("tidy up"):
-            install.clean(self.port.repl)
-            self.port.restart()
+        with self.meeting.at("tidy up"):
+            install.clean(self._port.repl)
+            self._port.restart()
 
     # ---- the way back
 
     def _regret(self, error: BaseException, attempt: Attempt) -> None:
         """Put the board back and write down why; raises where that can not be done."""
-        step, trouble = self._step, ""
+        step, trouble = self.meeting.step, ""
         try:
             self._put_back()
         except CommandError as reason:
@@ -276,29 +200,24 @@ class Retrofit:
             raise RetrofitFailure("line-lost", f"{error}{trouble}") from None
 
     def _put_back(self) -> None:
-        self.told.step("put back")
+        self._told.step("put back")
         try:
-            self.port.repl.enter(_ENTER)
+            self._port.repl.enter(ENTER)
         except LineLost:
-            self.port.reopen()
-            self.port.repl.enter(_ENTER)
-        if install.left(self.port.repl).begun:
-            install.undo(self.port.repl)
-        install.forget_new(self.port.repl)
-        self.port.restart()
-
-    @contextmanager
-    def _at(self, name: str, total: int = 0) -> Iterator[None]:
-        self._step = name
-        self.told.step(name, total)
-        yield
+            self._port.reopen()
+            self._port.repl.enter(ENTER)
+        if install.left(self._port.repl).begun:
+            install.undo(self._port.repl)
+        install.forget_new(self._port.repl)
+        self._port.restart()
 
 
 def _size(planned: Plan) -> int:
     return sum(map(len, planned.new.values()))
 
 
-def _result(name: str, facts: BoardFacts, planned: Plan, place: str = "") -> Result:
+def _result(name: str, met: Met, planned: Plan, place: str = "") -> Result:
+    facts = met.facts
     return Result(
         name, facts.mac, facts.chip, facts.release, len(planned.new), len(planned.replaced),
         len(planned.aside), len(planned.same), _size(planned), place,

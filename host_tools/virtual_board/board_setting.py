@@ -17,7 +17,8 @@ class BoardSetting:
     None: both in a folder in memory that goes with the board. flash_size: bytes. micropython: a
     blank flash gets an image first, so that the board runs MicroPython as if it had been bought
     with it. download: it is powered on with its BOOT button held. rfc2217, socket: where to
-    listen, port 0 for a free one; None for not at all. pty: whether it has one.
+    listen, port 0 for a free one; None for not at all. pty: whether it has one. paced: bytes take
+    the time that they take on a UART at its rate, else none.
 
     bits, heap, hosts, wifi and world are of the Unix MicroPython that plays the program in its
     flash, as UnixBoard has them.
@@ -30,6 +31,7 @@ class BoardSetting:
     micropython: bool = False
     download: bool = False
     faults: tuple[Fault, ...] = ()
+    paced: bool = False
     rfc2217: Address | None = ("127.0.0.1", 0)
     socket: Address | None = None
     pty: bool = False

@@ -18,6 +18,7 @@ from host_tools.virtual_board.chip import Chip
 from host_tools.virtual_board.efuses import Efuses
 from host_tools.virtual_board.faults import Fault
 from host_tools.virtual_board.flash_chip import FlashChip
+from host_tools.virtual_board.pace import Pace
 from host_tools.virtual_board.reset_circuit import Edge, ResetCircuit
 from host_tools.virtual_board.wire import Wire, garbled
 
@@ -55,6 +56,7 @@ class VirtualBoard:
         self.lines: list[Line] = []
         self.problem: str | None = None  # why no program can be run on it
         self.wire = Wire(setting.faults)
+        self._to_chip, self._to_host = Pace(setting.paced), Pace(setting.paced)
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._consoles: list[Console] = []
@@ -148,7 +150,12 @@ class VirtualBoard:
     def received(self, data: bytes, baud: int | None) -> None:
         """Take what a host has sent at this rate; None if the line has no rate."""
         data = self.wire.from_host(data)
-        if data and self._circuit.enabled:
+        if data:
+            rate = baud or self._chip.baud
+            self._to_chip.carry(len(data), rate, lambda: self._arrived(data, baud))
+
+    def _arrived(self, data: bytes, baud: int | None) -> None:
+        if self._circuit.enabled:
             self._chip.receive(data, baud)
 
     def set_lines(self, **asserted: bool) -> None:
@@ -185,9 +192,13 @@ class VirtualBoard:
     def _from_chip(self, data: bytes) -> None:
         for console in self._consoles:
             console(data)
-        arrived = self.wire.from_chip(data)
+        arrived, baud = self.wire.from_chip(data), self._chip.baud
+        if arrived:
+            self._to_host.carry(len(arrived), baud, lambda: self._show(arrived, baud))
+
+    def _show(self, arrived: bytes, baud: int) -> None:
         for line in self.lines:
-            line.send(arrived if line.baud in (None, self._chip.baud) else garbled(arrived))
+            line.send(arrived if line.baud in (None, baud) else garbled(arrived))
 
     def _failed(self, why: str) -> None:
         self.problem = why

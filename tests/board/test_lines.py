@@ -5,6 +5,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import serial
@@ -222,3 +223,14 @@ def test_each_board_of_a_farm_has_its_own_ports_and_state() -> None:
                 if number % 2 == 0:
                     port.write(READ_MAC)
                     assert port.read(14)[5:9] == bytes((number, 0, 0, 0))
+
+
+def test_at_a_real_pace_bytes_take_ten_bits_each() -> None:
+    with farm.started([replace(DOWNLOADING, paced=True)]) as (board,):
+        board.power_on()
+        with open_line(board.urls[0], 9600, timeout=5) as port:
+            port.write(change_baud(9600))  # the ROM finds its client's rate
+            port.read(14)
+            begun = time.monotonic()
+            assert synced(port)
+            assert time.monotonic() - begun >= (len(REQUEST) + len(REPLY) * 8) * 10 / 9600

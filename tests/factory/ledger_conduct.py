@@ -206,7 +206,7 @@ class Conduct:
         assert (one.state, one.fingerprint) == ("imported", FINGERPRINT)
         assert ledger.reserve("A", mac(1), CHIP) == ledger.identity("old-1") == one
         with pytest.raises(AlreadyIssued):
-            ledger.create_batch(batch("B"), [Unit("x", registration_id="OLD-1")])
+            ledger.create_batch(batch("B", wide=True), [Unit("x", registration_id="OLD-1")])
         with pytest.raises(LedgerError, match="names no MAC"):
             ledger.import_batch(batch("C"), units(1), CHIP, "old.csv")
         make(ledger, one)

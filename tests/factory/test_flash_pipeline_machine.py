@@ -137,7 +137,7 @@ class FactoryLine(RuleBasedStateMachine):
 
 TestFactoryLine = FactoryLine.TestCase
 TestFactoryLine.settings = settings(
-    max_examples=25,
+    max_examples=20,
     stateful_step_count=10,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],  # explaining takes minutes

@@ -1,0 +1,220 @@
+"""`keystead flash` against virtual boards: whole runs, and runs that end in the middle."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import keystead
+from host_tools import boards, cli, keys
+from host_tools.batch import Batch, units_from_range
+from host_tools.flash.loads import Loads
+from host_tools.flash.rows import Rows, follow, said
+from host_tools.flash.station import DeviceKeys, News, Outcome, Station
+from host_tools.flash.steps import Order
+from host_tools.images.board_files import content
+from host_tools.images.stand_in import stand_in_image
+from host_tools.key_sources import HeldKey
+from host_tools.ledger import Ledger, open_ledger
+from host_tools.virtual_board import farm
+from host_tools.virtual_board.board_setting import BoardSetting
+from host_tools.virtual_board.farm import VirtualBoard
+from host_tools.virtual_board.faults import parse
+
+GROUP_KEY = bytes(range(40, 80))
+BATCH = Batch("pilot", "ESP32_GENERIC_C3", "0ne00002193")
+MACS = [bytes([0xA0, 0xB1, 0xC2, 0xD3, 0xE4, number]) for number in range(9)]
+NAMES = [f"sn-000{n}-mac-{MACS[n - 1].hex('-')}" for n in (1, 2)]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with open_ledger(str(tmp_path / "ledger.db"), create=True) as book:
+        book.create_batch(BATCH, units_from_range("0001..0009"))
+        yield book
+
+
+@pytest.fixture(scope="module")
+def order() -> Order:
+    board = boards.get(BATCH.board)
+    load = Loads(board, stand_in_image(board.chip, 4 << 20), content(board)).get
+    return Order(BATCH, board, load, keystead.__version__)
+
+
+@contextmanager
+def powered(*chips: str, faults: Sequence[str] = ()) -> Iterator[list[VirtualBoard]]:
+    struck = tuple(map(parse, faults))
+    settings = [BoardSetting(chip, MACS[n], faults=struck) for n, chip in enumerate(chips)]
+    with farm.started(settings) as lent:
+        yield lent
+
+
+def flashed(
+    order: Order, ledger: Ledger, boards: Sequence[VirtualBoard], dry: bool = False
+) -> list[Outcome]:
+    source = DeviceKeys(HeldKey(GROUP_KEY, "a test's key"))
+    ports = [board.urls[0] for board in boards]
+    view = Rows(ports)
+    outcomes = follow(Station(order, ledger, source, dry).run(ports), view)
+    assert view.table().row_count == len(ports)
+    return sorted(outcomes, key=lambda outcome: ports.index(outcome.port))
+
+
+def words(folder: Path, board: VirtualBoard, *more: str) -> list[str]:
+    place = ["--ledger", str(folder / "ledger.db"), "--batch", "pilot", "--port", board.urls[0]]
+    return ["flash", *place, *more]
+
+
+# ---- whole runs
+
+
+def test_two_boards_are_made_at_once_and_nothing_tells_a_key(
+    ledger: Ledger, tmp_path: Path, capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("KEYSTEAD_GROUP_KEY", keys.encode_key(GROUP_KEY))
+    with powered("esp32c3", "esp32c3") as lent:
+        more = ["--port", lent[1].urls[0], "--stand-in", "--json"]
+        assert cli.main(words(tmp_path, lent[0], *more)) == 0
+        told = "".join(capfd.readouterr())
+        results = [json.loads(line) for line in told.splitlines() if "result" in line]
+        assert {result["result"] for result in results} == {"good"}
+        assert {result["mac"] for result in results} == {mac.hex(":") for mac in MACS[:2]}
+        assert all(board.powered for board in lent)
+    assert sorted(i.mac for i in ledger.identities(state="good")) == MACS[:2]
+    kept = told.encode() + b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    for name in (identity.registration_id for identity in ledger.identities()):
+        for key in (GROUP_KEY, keys.derive_device_key(GROUP_KEY, name)):
+            for shown in (key, key.hex().encode(), keys.encode_key(key).encode()):
+                assert shown not in kept
+
+
+def test_boards_that_do_not_fit_are_refused_beside_one_that_does(
+    order: Order, ledger: Ledger
+) -> None:
+    with powered("esp32c3", "esp32") as lent:
+        good, foreign = flashed(order, ledger, lent)
+        assert (good.result, good.registration_id) == ("good", NAMES[0])
+        assert (foreign.result, foreign.reason, foreign.step) == (
+            "failed",
+            "wrong-chip",
+            "connect",
+        )
+        assert "an esp32 is on this port" in said(foreign).plain
+        assert lent[1].flash.read(0, 4096) == b"\xff" * 4096
+    assert [identity.mac for identity in ledger.identities()] == [MACS[0]]
+
+
+def test_a_dry_run_says_who_the_board_would_be_and_writes_nothing(
+    order: Order, ledger: Ledger
+) -> None:
+    with powered("esp32c3") as lent:
+        (would,) = flashed(order, ledger, lent, dry=True)
+        assert (would.result, would.registration_id) == ("would", NAMES[0])
+        assert lent[0].flash.read(0, 4 << 20) == b"\xff" * (4 << 20)
+    assert not list(ledger.identities())
+
+
+def test_a_flash_that_is_too_small_is_refused(order: Order, ledger: Ledger) -> None:
+    with powered("esp32c3", faults=["flash size 1MB"]) as lent:
+        (outcome,) = flashed(order, ledger, lent)
+    assert (outcome.reason, outcome.step) == ("flash-too-small", "connect")
+
+
+# ---- runs that end in the middle
+
+
+def test_a_board_that_lost_power_goes_on_with_its_own_identity(
+    order: Order, ledger: Ledger
+) -> None:
+    with powered("esp32c3", faults=["power cut at byte 90000"]) as lent:
+        (cut,) = flashed(order, ledger, lent)
+        assert (cut.result, cut.step) == ("failed", "write")
+        assert ledger.identity(NAMES[0]).state == "failed"
+        lent[0].power_on()
+        (made,) = flashed(order, ledger, lent)
+        assert (made.result, made.registration_id) == ("good", NAMES[0])
+        assert made.traffic.sent < 100_000
+    assert ledger.count("pilot").free == 8
+
+
+def test_a_station_that_is_killed_or_interrupted_is_run_again(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    image = tmp_path / "micropython.bin"
+    image.write_bytes(stand_in_image("esp32c3", 4 << 20, 1_900_000))  # some seconds to write
+    with powered("esp32c3") as lent:
+        run = words(tmp_path, lent[0], "--micropython", str(image), "--json")
+        assert _struck(run, signal.SIGKILL) == -signal.SIGKILL
+        assert ledger.identity(NAMES[0]).state == "flashing"
+        assert _struck(run, signal.SIGINT) == 130
+        found = ledger.identity(NAMES[0])
+        assert (found.state, found.reason) == ("failed", "interrupted")
+        assert _struck(run, None) == 0
+    assert [identity.registration_id for identity in ledger.identities()] == [NAMES[0]]
+    assert ledger.identity(NAMES[0]).state == "good"
+    ledger.verify()
+
+
+def _struck(run: list[str], blow: signal.Signals | None) -> int:
+    """Run the command; strike it when it begins to write. Return its exit code."""
+    sha256 = ["--sha256", _sha256(Path(run[run.index("--micropython") + 1]))]
+    with subprocess.Popen(
+        [sys.executable, "-m", "host_tools", *run, *sha256],
+        stdout=subprocess.PIPE, text=True, env=os.environ | {
+            "KEYSTEAD_GROUP_KEY": keys.encode_key(GROUP_KEY)},
+    ) as process:  # fmt: skip
+        assert process.stdout
+        for line in process.stdout:
+            if blow and '"write"' in line:
+                process.send_signal(blow)
+        return process.wait(30)
+
+
+def _sha256(file: Path) -> str:
+    import hashlib
+
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+# ---- what is said
+
+
+def test_wrong_usage_is_said_in_one_line(
+    ledger: Ledger, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = ["flash", "--ledger", str(tmp_path / "ledger.db")]
+    port = ["--port", "rfc2217://127.0.0.1:9"]
+    assert cli.main([*place, "--batch", "nobody", *port, "--stand-in", "--dry-run"]) == 1
+    assert cli.main([*place, "--batch", "pilot", *port, *port, "--stand-in"]) == 1
+    unknown, twice = capsys.readouterr().err.splitlines()
+    assert "nobody" in unknown
+    assert "given twice" in twice
+    for speed in ("9599", "fast", "99999999"):
+        with pytest.raises(SystemExit):
+            cli.main([*place, "--batch", "pilot", *port, "--baud", speed])
+    assert "is not a speed" in capsys.readouterr().err
+
+
+def test_rows_show_who_is_where_and_why_one_failed() -> None:
+    rows = Rows(["a", "b"])
+    for news in (
+        News("a", step="connect"),
+        News("a", mac=MACS[0]),
+        News("a", registration_id=NAMES[0]),
+        News("a", step="write"),
+        News("a", fraction=0.5),
+        News("b", outcome=Outcome("b", "failed", reason="no-answer", message="nobody is there")),
+    ):
+        rows.take(news)
+    table = rows.table()
+    told = [[str(cell) for cell in column.cells] for column in table.columns]
+    assert told[1] == ["writing", "FAILED no-answer"]
+    assert told[3][0] == MACS[0].hex(":")
+    assert told[4] == [NAMES[0], "nobody is there"]
