@@ -31,8 +31,8 @@ _LOOPED = 200_000  # IDs of the plain loop
 _CALLED = 50  # IDs of openssl
 # "How to provision legacy devices using symmetric keys", the tab Linux
 _ARTICLE = 'printf %s "$1" | openssl sha256 -mac HMAC -macopt "hexkey:$2" -binary | base64'
-# the command, and at its end the most memory that one of its processes held, in KiB; the status has
-# it for this program alone, where rusage begins with what the one that started it held
+# the command, and at its end the most memory that one of its processes held, in KiB; the status
+# has it for this program alone, where rusage begins with what held the one that started it
 _PEAK = """
 import atexit, re, resource, runpy, sys
 def tell():

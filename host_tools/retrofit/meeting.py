@@ -19,8 +19,6 @@ from host_tools.retrofit.plan import Plan
 from host_tools.retrofit.port import Port
 from host_tools.retrofit.record import Found
 
-ENTER = 20.0  # seconds until the program on the board must have let go
-
 
 @dataclass(frozen=True)
 class Met:
@@ -33,12 +31,16 @@ class Met:
 
 @dataclass
 class Meeting:
-    """One board on a port, and those who know what is to become of it."""
+    """One board on a port, and those who know what is to become of it.
+
+    patience: seconds until the program on the board must have let go.
+    """
 
     port: Port
     order: Order
     owner: Owner
     told: Told
+    patience: float = 20.0
     step: str = "connect"
 
     @contextmanager
@@ -48,10 +50,14 @@ class Meeting:
         self.told.step(name, total)
         yield
 
+    def enter(self) -> None:
+        """Get to the board's REPL, whatever runs there."""
+        self.port.repl.enter(self.patience)
+
     def connect(self) -> None:
         """Stop what runs on the board."""
         with self.at("connect"):
-            self.port.repl.enter(ENTER)
+            self.enter()
             board_facts.lengthen_watchdog(self.port.repl)
 
     @contextmanager
@@ -61,7 +67,7 @@ class Meeting:
             yield
         except (CommandError, KeyboardInterrupt):
             with suppress(ReplError):
-                self.port.repl.enter(ENTER)
+                self.enter()
                 self.port.restart()
             raise
 

@@ -11,8 +11,14 @@ from host_tools.retrofit.failure import RetrofitFailure
 
 _BLOCK = 4096  # bytes: what a file takes on LittleFS, and half of what a folder takes
 _ROOM_LEFT = 16  # blocks that stay free, for the firmware's own small files
-# folders that are ours alone; the sources that `mip` installs would be loaded before our .mpy
-_OURS = ("/lib/keystead/", "/lib/rim/", "/keystead/", "/rim/")
+# what would be loaded before our .mpy or is of another version: sources that `mip` installs, and
+# modules of an application that have our packages' names
+_OURS = tuple(
+    f"{folder}{name}{ending}"
+    for folder in ("/", "/lib/")
+    for name in ("keystead", "rim")
+    for ending in ("/", ".py", ".mpy")
+)
 _KNOWN_BY = "/lib/rim/"
 # of a board that has Keystead, these are its user's and stay, unless others are given
 _USERS = ("/app.py", "/config.json")

@@ -13,18 +13,23 @@ from host_tools import serial_line
 from host_tools.repl import LineLost, Repl
 from host_tools.serial_line import LineError
 
-_BACK = 10.0  # seconds for a port to come back
 _LOOK = 0.2
 _RESET = "import machine\nmachine.reset()"
 
 
 class Port:
-    """A board's REPL at a URL. A context manager."""
+    """A board's REPL at a URL. A context manager.
 
-    def __init__(self, url: str) -> None:
+    opener: returns the line at a URL, or raises LineError; back: seconds for it to come back.
+    """
+
+    def __init__(
+        self, url: str, opener: Callable[[str], Any] = serial_line.open_line, back: float = 10.0
+    ) -> None:
         """Open it; raises LineError."""
         self.url = url
-        self._line: Any = serial_line.open_line(url)
+        self._opener, self._back = opener, back
+        self._line = opener(url)
         self.repl = Repl(self._line)
 
     def __enter__(self) -> "Port":
@@ -55,10 +60,10 @@ class Port:
     def reopen(self) -> None:
         """Wait for a port that went, and open it again. Raises LineLost."""
         self.__exit__()
-        end = time.monotonic() + _BACK
+        end = time.monotonic() + self._back
         while True:
             try:
-                self._line = serial_line.open_line(self.url)
+                self._line = self._opener(self.url)
                 self.repl = Repl(self._line)
                 return
             except LineError as error:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from host_tools.errors import CommandError
 from host_tools.flash.console import Boot, Registration
 from host_tools.flash.proof import Challenge, nonce
-from host_tools.repl import LineLost
+from host_tools.repl import LineLost, ReplError
 from host_tools.retrofit import install, plan, record
 from host_tools.retrofit.failure import RetrofitFailure, reason_of
-from host_tools.retrofit.meeting import ENTER, Meeting, Met
+from host_tools.retrofit.meeting import Meeting, Met
 from host_tools.retrofit.order import Attempt
 from host_tools.retrofit.plan import Plan
 from keystead.record import FactoryRecord
@@ -158,7 +158,7 @@ class Retrofit:
         with self.meeting.at("prove"):
             challenge = Challenge(self.nonce(), whose)
             ask = f"from rim.proof import prove\nprove({challenge.nonce!r})"
-            self._port.repl.enter(ENTER)
+            self.meeting.enter()
             challenge.check(self._port.repl.exec(ask, _PROOF).strip())
             attempt.note("proven")
         if self.meeting.order.register:
@@ -171,16 +171,21 @@ class Retrofit:
             if not self._port.watch(registration.take, self.meeting.order.register):
                 raise registration.missing()
             attempt.note("registered")
-            self._port.repl.enter(ENTER)
+            self.meeting.enter()
 
     def _keep(self, attempt: Attempt) -> None:
         """Keep what is proven; from here on nothing is undone any more."""
-        with self.meeting.at("record"):
-            install.commit(self._port.repl)
-            attempt.note("good")
-        with self.meeting.at("tidy up"):
-            install.clean(self._port.repl)
-            self._port.restart()
+        try:
+            with self.meeting.at("record"):
+                install.commit(self._port.repl)
+                attempt.note("good")
+            with self.meeting.at("tidy up"):
+                install.clean(self._port.repl)
+                self._port.restart()
+        except ReplError as error:
+            raise RetrofitFailure(
+                "line-lost", f"{error}; the board is proven: run the same command again to end it"
+            ) from None
 
     # ---- the way back
 
@@ -202,10 +207,10 @@ class Retrofit:
     def _put_back(self) -> None:
         self._told.step("put back")
         try:
-            self._port.repl.enter(ENTER)
+            self.meeting.enter()
         except LineLost:
             self._port.reopen()
-            self._port.repl.enter(ENTER)
+            self.meeting.enter()
         if install.left(self._port.repl).begun:
             install.undo(self._port.repl)
         install.forget_new(self._port.repl)

@@ -36,7 +36,7 @@ _INVALID = -22  # EINVAL
 _PAUSE = 0.5  # seconds between two attempts of a chip to start from a flash that holds nothing
 _CRASHED = 1.0  # seconds before a program that died at once is tried again
 # what stands in for the chip has room of its own, a chip has it in ROM: bytes; a test measures it
-_STAND_INS_HEAP = {32: 29 << 10, 64: 46 << 10}
+_STAND_INS_HEAP = {32: 31 << 10, 64: 47 << 10}
 # sys.implementation: MICROPY_HW_BOARD_NAME with MICROPY_HW_MCU_NAME, board, .mpy architecture
 _NAMES = {
     "esp32": ("Generic ESP32 module with ESP32", "ESP32_GENERIC", 10),

@@ -47,13 +47,13 @@ def test_it_writes_verifies_and_reads_back(chip: str, stub: bool) -> None:
 
 def test_the_command_as_it_is_resets_it_over_rfc2217() -> None:
     with farm.started([BoardSetting()]) as (board,):
-        said = [board.model.said(1, False)]
+        said: list[bytes] = []
         board.console(said.append)
         output = tool("esptool", "--port", board.urls[0], "--no-stub", "read-mac", fast=False)
         assert "ESP32-C3 (QFN32) (revision v0.4)" in output
         assert "MAC:                a0:b1:c2:d3:e4:f5" in output
     boots = [line for line in b"".join(said).splitlines() if line.startswith(b"rst:")]
-    assert b"DOWNLOAD" in boots[1]
+    assert any(b"DOWNLOAD" in line for line in boots)
     assert b"SPI_FAST_FLASH_BOOT" in boots[-1]
 
 

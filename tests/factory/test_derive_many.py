@@ -55,9 +55,8 @@ def test_every_id_gets_its_key_in_its_place(blocks):
 @pytest.mark.parametrize("processes", [1, 2, 5])
 def test_processes_keep_the_order(processes):
     found = names(50_000)
-    blocks = [
-        [name.encode() for name in found[start : start + 7000]] for start in range(0, 50_000, 7000)
-    ]
+    starts = range(0, 50_000, 7000)
+    blocks = ["\n".join(found[start : start + 7000]).encode() for start in starts]
     with HeldKey(CANARY, "it") as source:
         text = b"".join(derive_many.texts(source, blocks, FORMS["tsv"], processes))
     assert [one.partition("\t")[0] for one in text.decode().splitlines()] == found

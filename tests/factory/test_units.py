@@ -172,7 +172,7 @@ def test_every_bad_row_is_told_with_its_line():
             "1,,",  # 3
             f"2,{MAC.upper()},",  # 4
             "3,a0:b1:c2:d3:e4,",  # 5
-            "4,01:00:00:00:00:00,",
+            "4,FF:FF:FF:FF:FF:FF,",
             "5,00-00-00-00-00-00,",
             ",,",
             "A5,,",  # 9
