@@ -24,9 +24,8 @@ from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console
-from rich.table import Table as Rows
 
-from host_tools import batch, boards, ledger
+from host_tools import batch, batch_shown, boards, ledger
 from host_tools.batch import BadRows, Batch, Columns, Unit, table
 from host_tools.derive_key import add_rule
 from host_tools.errors import CommandError
@@ -37,7 +36,6 @@ from keystead.registration_id import TEMPLATE
 
 SHOWN = 20  # bad rows told one by one; --json tells all
 _LONG = 50_000  # boards: writing fewer takes no two seconds
-_FIRST = 5  # boards of a batch that are shown
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,17 +47,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_batch(create)
     _add_units(create)
     create.add_argument("--dry-run", action="store_true", help="check the list, write nothing")
-    _add_list(verbs.add_parser("list", help="the batches of a ledger, and how far they are"))
+    listing = verbs.add_parser("list", help="the batches of a ledger, and how far they are")
+    listing.set_defaults(act=batch_shown.show_all)
     show = verbs.add_parser("show", help="one batch, and its first boards")
-    show.set_defaults(act=_show)
+    show.set_defaults(act=batch_shown.show)
     show.add_argument("name", help="of the batch")
     for verb in verbs.choices.values():
         ledger.add_arguments(verb)
         verb.add_argument("--json", action="store_true", help="print JSON")
-
-
-def _add_list(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(act=_list)
 
 
 def _add_batch(parser: argparse.ArgumentParser) -> None:
@@ -179,61 +174,15 @@ def _tell(bad: BadRows, as_json: bool) -> int:
 
 def _say(planned: Batch, units: list[Unit], args: argparse.Namespace) -> None:
     if args.json:
-        print(json.dumps({**_fields(planned), "units": len(units), "dryRun": args.dry_run}))
+        print(
+            json.dumps(
+                {**batch_shown.fields(planned), "units": len(units), "dryRun": args.dry_run}
+            )
+        )
         return
     done = "would be planned" if args.dry_run else "planned"
     first, last = units[0], units[-1]
     print(
         f"batch {planned.name}: {len(units)} boards {done} ({first.serial} to {last.serial}), "
-        f"the first as {_id(planned, first)}"
+        f"the first as {batch_shown.id_of(planned, first)}"
     )
-
-
-def _list(args: argparse.Namespace) -> None:
-    with ledger.opened(args) as book:
-        rows = [(one, book.count(one.name)) for one in book.batches()]
-    if args.json:
-        for one, count in rows:
-            print(json.dumps({**_fields(one), "units": count.units, "states": dict(count.states)}))
-        return
-    rows_shown = Rows("batch", "board", "ID scope", "boards", "free", "good", "note", box=None)
-    for one, count in rows:
-        good = str(count.states.get("good", 0))
-        cells = (one.name, one.board, one.id_scope, str(count.units), str(count.free), good)
-        rows_shown.add_row(*cells, one.note)
-    Console(highlight=False).print(rows_shown)
-
-
-def _show(args: argparse.Namespace) -> None:
-    with ledger.opened(args) as book:
-        one, count = book.batch(args.name), book.count(args.name)
-        units = [unit for unit, _ in zip(book.units(args.name), range(_FIRST), strict=False)]
-    if args.json:
-        print(json.dumps({**_fields(one), "units": count.units, "states": dict(count.states)}))
-        return
-    for name, value in _fields(one).items():
-        print(f"{name:14} {value}")
-    states = ", ".join(f"{number} {state}" for state, number in sorted(count.states.items()))
-    print(f"{'boards':14} {count.units}, {count.free} free" + (f", {states}" if states else ""))
-    for unit in units:
-        print(f"{'':14} {unit.serial}  {_id(one, unit)}")
-    if count.units > len(units):
-        print(f"{'':14} and {count.units - len(units)} more")
-
-
-def _fields(one: Batch) -> dict[str, str]:
-    return {
-        "batch": one.name,
-        "board": one.board,
-        "idScope": one.id_scope,
-        "endpoint": one.endpoint,
-        "template": one.template,
-        "rule": "service" if one.wide else "seed",
-        "note": one.note,
-    }
-
-
-def _id(one: Batch, unit: Unit) -> str:
-    if unit.mac is not None or unit.registration_id is not None:
-        return one.registration_id(unit, unit.mac or bytes(6))
-    return one.template.replace("{serial}", unit.serial)

@@ -4,7 +4,7 @@ Owns where what stands. Large labels have the registration ID, serial, MAC, chip
 fingerprint; on small ones the last of these are left away, for all of them are in the code.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from host_tools.labels.boards import Labelled
 from host_tools.labels.drawing import (
@@ -61,19 +61,21 @@ def _texts(
 
 
 _Line = tuple[str, float, str, bool]
+_Wrap = Callable[[str, float, str, float], list[str]]
 
 
 def _fitting(board: Labelled, width: float, height: float) -> list[_Line]:
-    """Return as many lines as fit, the first of them as large as they may be."""
+    """Return as many lines as fit, as large as they may be."""
     for count in range(len(_details(board)), -1, -1):
         for size in _sizes():
-            lines = _lines(board, width, size, count)
-            tall = sum(line[1] for line in lines) * POINT * _LEADING
+            lines = _lines(board, width, size, count, wrapped)
             if count and lines[-1][1] < _LEGIBLE:
                 break
+            tall = sum(line[1] for line in lines) * POINT * _LEADING
             if tall <= height and all(measure(t, f, s) <= width for t, s, f, _ in lines):
-                return lines
-    return _lines(board, width, _SMALLEST, 0)[: int(height / (_SMALLEST * POINT * _LEADING))]
+                return _lines(board, width, size, count, balanced)
+    most = int(height / (_SMALLEST * POINT * _LEADING))
+    return _lines(board, width, _SMALLEST, 0, wrapped)[:most]
 
 
 def _sizes() -> list[float]:
@@ -89,9 +91,9 @@ def _details(board: Labelled) -> list[tuple[str, str, str]]:
     ]
 
 
-def _lines(board: Labelled, width: float, size: float, details: int) -> list[_Line]:
+def _lines(board: Labelled, width: float, size: float, details: int, wrap: _Wrap) -> list[_Line]:
     small = max(_SMALLEST, round(size * 0.72, 1))
-    name = balanced(board.registration_id, width, SANS, small)
+    name = wrap(board.registration_id, width, SANS, small)
     lines: list[_Line] = [(board.serial, size, BOLD, False)]
     lines += [(part, small, SANS, False) for part in name]
     lines += [(text, small, font, True) for text, font, _ in _details(board)[:details]]

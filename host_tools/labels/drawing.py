@@ -3,7 +3,8 @@
 Owns nothing but the two shapes. svg.py and pdf.py draw the same list of them.
 """
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,6 +14,7 @@ from reportlab.pdfbase.pdfmetrics import stringWidth  # type: ignore[import-unty
 SANS, BOLD, MONO = "Helvetica", "Helvetica-Bold", "Courier"
 POINT = 25.4 / 72  # millimetres
 _MASK = 6
+_DARK = re.compile(b"\x01+")
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,6 @@ def modules(text: str) -> tuple[bytes, ...]:
     return tuple(bytes(row) for row in found.matrix)
 
 
-def runs(row: Iterable[int]) -> Iterator[tuple[int, int]]:
+def runs(row: bytes) -> Iterator[tuple[int, int]]:
     """Give begin and end of each run of dark modules."""
-    begin = None
-    for x, dark in enumerate((*row, 0)):
-        if dark and begin is None:
-            begin = x
-        elif not dark and begin is not None:
-            yield begin, x
-            begin = None
+    return (run.span() for run in _DARK.finditer(row))

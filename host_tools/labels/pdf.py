@@ -5,6 +5,7 @@ from typing import BinaryIO
 
 from reportlab.lib.units import mm  # type: ignore[import-untyped]
 from reportlab.pdfgen.canvas import Canvas  # type: ignore[import-untyped]
+from reportlab.pdfgen.pathobject import PDFPathObject  # type: ignore[import-untyped]
 
 from host_tools.labels import sheet
 from host_tools.labels.boards import Labelled
@@ -44,13 +45,17 @@ def _draw(canvas: Canvas, shape: Shape, x: float, y: float, height: float) -> No
     canvas.drawString((x + shape.x) * mm, (height - y - shape.y) * mm, printable(shape.text))
 
 
+# in modules, turned upright once for all: whole numbers are what reportlab need not round
 def _code(canvas: Canvas, shape: Code, x: float, y: float, height: float) -> None:
     rows = modules(shape.text)
     size = shape.side / len(rows) * mm
-    left, top = (x + shape.x) * mm, (height - y - shape.y) * mm
-    path = canvas.beginPath()
-    for number, row in enumerate(rows):
-        for begin, end in runs(row):
-            path.rect(left + begin * size, top - (number + 1) * size, (end - begin) * size, size)
+    canvas.saveState()
+    canvas.transform(size, 0, 0, -size, (x + shape.x) * mm, (height - y - shape.y) * mm)
     canvas.setFillGray(0)
-    canvas.drawPath(path, stroke=0, fill=1)
+    dark = [
+        f"{begin} {number} {end - begin} 1 re"
+        for number, row in enumerate(rows)
+        for begin, end in runs(row)
+    ]
+    canvas.drawPath(PDFPathObject(dark), stroke=0, fill=1)
+    canvas.restoreState()

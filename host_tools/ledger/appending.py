@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from host_tools.ledger import chain, rules, tables
 from host_tools.ledger.database import Dialect
@@ -18,6 +18,26 @@ from host_tools.ledger.model import Event, Identity
 _COLUMNS = tables.event.c
 _LAST = select(_COLUMNS.number, _COLUMNS.hash).order_by(_COLUMNS.number.desc()).limit(1)
 _IDENTITY = tables.identity.c
+# statements are made once: making one takes SQLAlchemy longer than SQLite takes to carry it out
+_APPEND = insert(tables.event)
+_BOARD = (
+    select(tables.identity)
+    .where(func.lower(_IDENTITY.registration_id) == bindparam("wanted"))
+    .with_for_update()
+)
+_FOLLOW = (
+    update(tables.identity)
+    .where(_IDENTITY.registration_id == bindparam("whose"))
+    .values(
+        {
+            name: bindparam(name)
+            for name in (
+                "state", "reason", "attempt", "running", "proven", "fingerprint", "event",
+                "updated",
+            )
+        }
+    )
+)  # fmt: skip
 
 
 class Writer:
@@ -49,7 +69,7 @@ class Writer:
             "previous": found.previous,
             "hash": found.hash,
         }
-        self.connection.execute(insert(tables.event), row)
+        self.connection.execute(_APPEND, row)
         return found
 
     def of_board(self, name: str, kind: str, facts: dict[str, Any]) -> Event:
@@ -61,25 +81,18 @@ class Writer:
         after = rules.after(standing, row.registration_id, kind, facts)
         made = self.event(kind, row.registration_id, facts)
         values = {
+            "whose": row.registration_id,
             **columns_of(after),
+            "fingerprint": row.fingerprint,
             **taken_over(facts),
             "event": made.number,
             "updated": made.at,
         }
-        self.connection.execute(
-            update(tables.identity)
-            .where(_IDENTITY.registration_id == row.registration_id)
-            .values(values)
-        )
+        self.connection.execute(_FOLLOW, values)
         return made
 
     def _board(self, name: str) -> Row[Any]:
-        wanted = (
-            select(tables.identity)
-            .where(func.lower(_IDENTITY.registration_id) == name.lower())
-            .with_for_update()
-        )
-        row = self.connection.execute(wanted).one_or_none()
+        row = self.connection.execute(_BOARD, {"wanted": name.lower()}).one_or_none()
         if row is None:
             raise UnknownBoard(f"the ledger knows no board {name[:128]!r}: was it reserved?")
         return row

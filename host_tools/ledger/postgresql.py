@@ -35,9 +35,6 @@ _WORDS = {
     "53300": (ServerGone, "has no connection to spare: too many stations or programs"),
     "55P03": (Locked, "was locked by another station for more than {wait:g} s: try again"),
     "57014": (Locked, "took too long for a statement: try again"),
-    "3D000": (NoLedger, "has no such database: create it (CREATE DATABASE ...), or mend the name"),
-    "28P01": (LedgerError, "refuses the password: mend ~/.pgpass or $PGPASSWORD"),
-    "28000": (LedgerError, "refuses this user: {why}"),
 }
 
 
@@ -128,12 +125,14 @@ class Postgresql:
             kind, words = _WORDS[state]
             return kind(f"{self.place} {words.format(why=why, wait=self.wait)}")
         if state in ("42P01", "3F000"):  # dropped while it was open
-            return NotALedger(f"{self.place} has no ledger of keystead")
+            return NotALedger(f"{self.place} has no ledger of keystead that this user may see")
         if "password" in why:  # a failed connection has no SQLSTATE
             return LedgerError(
                 f"{self.place} refuses the password, or wants one: put it into ~/.pgpass or"
                 " $PGPASSWORD"
             )
+        if "does not exist" in why and not state:
+            return NoLedger(f"{self.place} can not be opened ({_plain(why)}): create it first")
         silent = isinstance(error, (OperationalError, InterfaceError)) and not state
         if error.connection_invalidated or state[:2] in ("08", "57") or silent:
             return ServerGone(f"{self.place} can not be reached ({_plain(why)}): does it run?")
@@ -147,4 +146,5 @@ def _shown(url: URL) -> str:
 
 
 def _plain(why: str) -> str:
-    return why.removeprefix("connection failed: ").rstrip(": ") or "no answer"
+    told = why.removeprefix("connection failed: ").rpartition("FATAL: ")[2]
+    return told.strip(": ") or "no answer"

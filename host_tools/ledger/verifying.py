@@ -64,6 +64,7 @@ def _walk(
         found = found or (wanted is not None and event.hash == wanted[1])
         if event.number % _PAGE == 0:
             progress(event.number)
+    progress(replay.number)
     if not found and wanted is not None:
         raise _missing(replay, *wanted)
     return replay

@@ -16,7 +16,8 @@ from host_tools.repl.reader import Line, Reader, lost
 _INTERRUPT, _RAW, _FRIENDLY, _END = b"\x03", b"\x01", b"\x02", b"\x04"
 _PASTE = b"\x05A\x01"
 _BANNER = b"raw REPL; CTRL-B to exit\r\n>"
-_ATTEMPT = 1.0  # seconds for one attempt to stop what runs
+_ATTEMPT = 0.25  # seconds for the first attempt to stop what runs; each next has twice that
+_LONGEST_ATTEMPT = 2.0
 _PIECE, _PAUSE = 256, 0.01  # bytes, seconds: for boards without raw paste
 
 
@@ -32,7 +33,7 @@ class Repl:
         """Stop what runs on the board and get to its raw REPL, within so many seconds."""
         deadline = time.monotonic() + timeout
         attempts = 1
-        while not self._interrupted(deadline):
+        while not self._interrupted(min(deadline, time.monotonic() + self._patience(attempts))):
             if time.monotonic() >= deadline:
                 raise NoAnswer(
                     f"no REPL answers within {timeout:g} s: is MicroPython on the board, and is"
@@ -42,13 +43,16 @@ class Repl:
         if attempts > 1:  # the banners of the others may come yet
             self._reader.settle()
 
+    @staticmethod
+    def _patience(attempt: int) -> float:
+        return min(_LONGEST_ATTEMPT, _ATTEMPT * 2 ** (attempt - 1))
+
     def _interrupted(self, deadline: float) -> bool:
         self._send(b"\r" + _INTERRUPT)
         self._reader.clear()
         self._send(b"\r" + _RAW)
         try:
-            attempt = min(deadline, time.monotonic() + _ATTEMPT)
-            self._reader.until(_BANNER, attempt, "raw REPL")
+            self._reader.until(_BANNER, deadline, "raw REPL")
         except NoAnswer:
             return False
         return True
@@ -110,7 +114,7 @@ class Repl:
 
     def evaluate(self, code: str, timeout: float = 10) -> object:
         """Return the value of an expression: numbers, text, bytes and what is made of them."""
-        return self.evaluate_printed(f"print(repr({code}))", timeout)
+        return self.evaluate_printed(f"print(repr(({code})))", timeout)
 
     def evaluate_printed(self, code: str, timeout: float = 10) -> object:
         """Return the value that code prints as its repr(), and prints nothing else."""

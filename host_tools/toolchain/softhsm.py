@@ -15,6 +15,7 @@ from host_tools.toolchain import places, sources
 from host_tools.toolchain.apt import PrivateApt, fit
 from host_tools.toolchain.host import Host
 from host_tools.toolchain.log import Log
+from host_tools.toolchain.sources import Source
 from host_tools.toolchain.stamps import Stamp, key_of, whole
 
 PACKAGES = ("softhsm2", "libsofthsm2")
@@ -27,9 +28,13 @@ class SoftHsm:
 
     label = "SoftHSM2, for the tests of PKCS#11"
 
-    def __init__(self, home: Path, host: Host) -> None:
+    def __init__(
+        self, home: Path, host: Host, source: Source | None = None, retries: int = 1
+    ) -> None:
         self.folder = home / "softhsm"
         self.host = host
+        self._source = source
+        self._retries = retries
         self._stamp = Stamp(home / "stamps" / "softhsm")
 
     def missing(self) -> bool:
@@ -49,9 +54,9 @@ class SoftHsm:
         return None
 
     def _unpack(self, folder: Path, log: Log) -> None:
-        source = fit(sources.mirror(sources.read(), self.host.codename))
+        source = fit(self._source or sources.mirror(sources.read(), self.host.codename))
         scratch, suite = folder / "apt", self.host.codename
-        apt = PrivateApt(scratch, source, [self.host.architecture], log, suite=suite)
+        apt = PrivateApt(scratch, source, [self.host.architecture], log, self._retries, suite)
         apt.update()
         apt.unpack(PACKAGES, folder)
         shutil.rmtree(scratch)
@@ -64,7 +69,7 @@ def found(home: Path | None = None) -> tuple[Path, Path]:
     """Return SoftHSM2's library and its softhsm2-util; CommandError says why there are none."""
     folder = (home or places.home()) / "softhsm"
     if not (folder / _LIBRARY).exists():
-        raise CommandError("SoftHSM2 is not set up on this machine; `make setup` does it on Debian")
+        raise CommandError("SoftHSM2 is not set up here; `make setup` does it on Debian")
     return folder / _LIBRARY, folder / _UTIL
 
 

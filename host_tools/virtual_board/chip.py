@@ -14,9 +14,10 @@ from host_tools.virtual_board import slip
 from host_tools.virtual_board.board_setting import BoardSetting
 from host_tools.virtual_board.efuses import Efuses
 from host_tools.virtual_board.flash_chip import FlashChip, PowerCut
+from host_tools.virtual_board.loader_protocol import LONGEST, Board
 from host_tools.virtual_board.models import HARD_RESET, POWER_ON, WATCHDOG, Model
 from host_tools.virtual_board.registers import Registers
-from host_tools.virtual_board.rom_loader import LONGEST, Board, RomLoader
+from host_tools.virtual_board.rom_loader import RomLoader
 from host_tools.virtual_board.spi_flash import SpiFlash
 from host_tools.virtual_board.stub_loader import GREETING, StubLoader
 from host_tools.virtual_board.wire import garbled
@@ -83,7 +84,8 @@ class Chip:
         self.download = download and not self._efuses.named("no download mode")
         self._registers.strapped(self.download)
         self.baud, self._synced = BAUD, False
-        self._send(self.model.said(cause, self.download))
+        secure = bool(self._efuses.named("secure download mode"))
+        self._send(self.model.said(cause, self.download, secure))
         if self.download:
             self._enter(RomLoader(self._board()))
         else:

@@ -12,8 +12,9 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 from host_tools.virtual_board.board_setting import BoardSetting
-from host_tools.virtual_board.lines import Rfc2217Line, TcpLine
+from host_tools.virtual_board.lines import TcpLine
 from host_tools.virtual_board.pty_line import PtyLine
+from host_tools.virtual_board.rfc2217_line import Rfc2217Line
 from host_tools.virtual_board.unix_board import chip_folder
 from host_tools.virtual_board.virtual_board import VirtualBoard
 

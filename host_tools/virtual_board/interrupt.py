@@ -27,18 +27,26 @@ class Interrupt:
         self._wanted = False
         self._pid = 0
 
+    def starting(self) -> None:
+        """Take note that a process is about to be; Ctrl-C waits until that one can take it."""
+        self._pid, self._character, self._wanted = 0, STARTING, False
+
     def started(self, pid: int) -> None:
-        """Take note of a new process; Ctrl-C waits until that one can take it."""
-        self._pid, self._character, self._wanted = pid, STARTING, False
+        """Take note of the process; it may have called set() before anybody knew its number."""
+        self._pid = pid
+        self._go_on()
 
     def ended(self) -> None:
         """Take note that there is no process."""
-        self._pid = 0
+        self._pid, self._character = 0, OFF
 
     def set(self, character: int) -> None:
         """Have this character interrupt from now on, OFF for none."""
         self._character = character
-        if self._wanted:
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._wanted and self._pid:
             self._loop.call_soon(self._try, _PATIENCE)
 
     def take(self, data: bytes) -> bytes:
@@ -52,9 +60,9 @@ class Interrupt:
         return data.replace(bytes((character,)), b"")
 
     def _try(self, left: int) -> None:
-        if self._character == OFF or not self._pid:
+        if self._character == OFF:
             self._wanted = False  # what it was to interrupt ended by itself
-        if not self._wanted or self._character == STARTING:
+        if not self._wanted or self._character == STARTING or not self._pid:
             return
         self._catch_up()
         if left and not _waits(self._pid):

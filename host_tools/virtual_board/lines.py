@@ -1,17 +1,14 @@
-"""The TCP lines to a board's serial port: rfc2217:// with its reset lines, socket:// without.
+"""A plain TCP line to a board's serial port, socket://: no reset lines and no rate.
 
-Owns listeners, the one client that each takes, and the telnet around the bytes. Doesn't own the
-board. Source: RFC 2217, through pyserial's PortManager.
+Owns the listener and the one client that it takes. Doesn't own the board, nor what RFC 2217 puts
+around the bytes (rfc2217_line).
 """
 
 import asyncio
 from typing import Protocol
 
-from serial import rfc2217  # type: ignore[import-untyped]
-
 from host_tools.errors import CommandError
 
-_IAC = b"\xff"  # with which telnet's commands begin
 _GRACE = 0.25  # seconds that a second client waits for the first to leave
 _FAREWELL = 2.0  # seconds that it has to read why it was refused
 _MOST_UNREAD = 1 << 20  # bytes that a client may leave unread before more are lost, as on a UART
@@ -40,8 +37,9 @@ class TcpLine:
 
     def __init__(self, port: Port):
         self.port, self.url = port, ""
-        self.client: _Client | None = None
-        self.waiting: list[_Client] = []
+        self.client: Client | None = None
+        self.waiting: list[Client] = []
+        self.all: set[Client] = set()
         self._server: asyncio.Server | None = None
 
     @property
@@ -60,16 +58,17 @@ class TcpLine:
         self.url = f"{self.scheme}://{f'[{host}]' if ':' in host else host}:{bound}"
 
     async def close(self) -> None:
-        """Close the port and its client."""
-        for client in [self.client, *self.waiting]:
-            if client:
-                client.transport.abort()
+        """Close the port and all connections."""
         if self._server:
             self._server.close()
+        for client in self.all:
+            client.transport.abort()
+        while self.all:  # sockets that are left to the end of the loop would never be closed
+            await asyncio.sleep(0)
 
-    def connection(self) -> "_Client":
+    def connection(self) -> "Client":
         """Return what talks to the next client."""
-        return _Client(self)
+        return Client(self)
 
     def send(self, data: bytes) -> None:
         """Give the client what arrives there."""
@@ -77,31 +76,19 @@ class TcpLine:
             self.client.send(data)
 
 
-class Rfc2217Line(TcpLine):
-    """A listener for RFC 2217."""
+class Client(asyncio.Protocol):
+    """One connection: the line's client, or one that waits for its turn."""
 
-    scheme = "rfc2217"
-
-    @property
-    def baud(self) -> int | None:
-        """The rate that the client has set."""
-        client = self.client
-        return client.serial.baudrate if isinstance(client, _Rfc2217Client) else None
-
-    def connection(self) -> "_Client":
-        """Return what talks to the next client."""
-        return _Rfc2217Client(self)
-
-
-class _Client(asyncio.Protocol):
     def __init__(self, line: TcpLine):
         self.line = line
         self.transport: asyncio.Transport
         self._timer: asyncio.TimerHandle
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Become the client, or wait for the one that is there to leave."""
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
+        self.line.all.add(self)
         if self.line.client is None:
             self._accept()
             return
@@ -128,6 +115,7 @@ class _Client(asyncio.Protocol):
         """Begin to speak."""
 
     def data_received(self, data: bytes) -> None:
+        """Pass on what the client sends."""
         if self.line.client is self:
             self.line.port.received(data, self.line.baud)
 
@@ -137,6 +125,8 @@ class _Client(asyncio.Protocol):
             self.transport.write(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Make room for the next one."""
+        self.line.all.discard(self)
         if self in self.line.waiting:
             self._leave_queue()
         elif self.line.client is self:
@@ -158,88 +148,3 @@ class _Client(asyncio.Protocol):
 
     def left(self) -> None:
         """Take note that the client is gone."""
-
-
-class _Rfc2217Client(_Client):
-    def __init__(self, line: TcpLine):
-        super().__init__(line)
-        self.serial = _Serial(line.port)
-        self._telnet: rfc2217.PortManager
-
-    def accepted(self) -> None:
-        self._telnet = rfc2217.PortManager(self.serial, self)
-
-    def write(self, data: bytes) -> None:
-        """Send telnet's own bytes."""
-        self.transport.write(data)
-
-    def data_received(self, data: bytes) -> None:
-        if self.line.client is not self:
-            return
-        start, plain = 0, bytearray()
-        while start < len(data):
-            if self._is_plain():
-                end = data.find(_IAC, start)
-                end = len(data) if end < 0 else end
-                plain += data[start:end]
-                start = end
-            if self._is_plain() and data[start : start + 2] == _IAC + _IAC:
-                plain += _IAC
-                start += 2
-            elif start < len(data):
-                self._pass_on(plain)  # before a command that may change rate or lines
-                plain += b"".join(self._telnet.filter(data[start : start + 1]))
-                start += 1
-        self._pass_on(plain)
-
-    def _is_plain(self) -> bool:
-        return self._telnet.mode is rfc2217.M_NORMAL and self._telnet.suboption is None
-
-    def _pass_on(self, plain: bytearray) -> None:
-        if plain:
-            self.line.port.received(bytes(plain), self.serial.baudrate)
-            plain.clear()
-
-    def send(self, data: bytes) -> None:
-        super().send(data.replace(_IAC, _IAC + _IAC))
-
-    def left(self) -> None:
-        # both at once: one after the other might pass through a reset
-        self.line.port.set_lines(dtr=False, rts=False)
-
-
-class _Serial:
-    """The serial port that pyserial's PortManager manages: rates are noted, lines act."""
-
-    def __init__(self, port: Port):
-        self._port = port
-        self._dtr = self._rts = False
-        self.baudrate = 115200
-        self.bytesize, self.parity, self.stopbits = 8, "N", 1
-        self.xonxoff = self.rtscts = self.break_condition = False
-        self.cts = self.dsr = self.cd = True
-        self.ri = False
-
-    @property
-    def dtr(self) -> bool:
-        return self._dtr
-
-    @dtr.setter
-    def dtr(self, asserted: bool) -> None:
-        self._dtr = asserted
-        self._port.set_lines(dtr=asserted)
-
-    @property
-    def rts(self) -> bool:
-        return self._rts
-
-    @rts.setter
-    def rts(self, asserted: bool) -> None:
-        self._rts = asserted
-        self._port.set_lines(rts=asserted)
-
-    def reset_input_buffer(self) -> None:
-        """Nothing is held back here."""
-
-    def reset_output_buffer(self) -> None:
-        """Nothing is held back here."""

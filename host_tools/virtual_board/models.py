@@ -53,12 +53,13 @@ class Model:
     secure_boot_entry: int = 0  # a pointer that esptool bends to start its stub on a secure S3
     registers: Mapping[int, int] = None  # type: ignore[assignment]
 
-    def said(self, cause: int, download: bool) -> bytes:
-        """Return what the ROM prints after a reset for this cause."""
+    def said(self, cause: int, download: bool, secure: bool = False) -> bytes:
+        """Return what the ROM prints after a reset for this cause; secure: its download mode."""
         if cause == SOFT_RESET:
             return b""
+        waits = "wait uart download(secure mode)\r\n" if secure else "waiting for download\r\n"
         text = f"{self.first}rst:{self.resets[cause]},boot:{self.boots[download]}\r\n"
-        return (text + "waiting for download\r\n" * download).encode()
+        return (text + waits * download).encode()
 
 
 _SPI = SpiRegisters(0x60002000, 0x1C, 0x20, 0x58)

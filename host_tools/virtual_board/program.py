@@ -154,6 +154,7 @@ class Program:
         place = room.of(self._flash)
         self._describe(place, layout, cause)
         self._silicon.reset()
+        self._interrupt.starting()
         self._process = process = await asyncio.create_subprocess_exec(
             *command,
             env=place.environment(),

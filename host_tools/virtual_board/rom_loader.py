@@ -1,61 +1,28 @@
 """The serial loader in a chip's ROM: one request frame in, its reply frames out.
 
-Owns the commands of the ROM and their checks. Doesn't own the wire (slip, uart), the registers or
+Owns the commands of the ROM and their checks. Doesn't own the wire (slip, wire), the registers or
 the flash. Sources: esptool's "Serial Protocol" documentation, and what esptool 5.6 asks for.
 """
 
 import hashlib
 import struct
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 
 from host_tools.virtual_board.download import Deflated, Download, Plain
-from host_tools.virtual_board.efuses import Efuses
-from host_tools.virtual_board.flash_chip import FlashChip
-from host_tools.virtual_board.models import Model
-from host_tools.virtual_board.registers import Registers
-
-# commands
-FLASH_BEGIN, FLASH_DATA, FLASH_END = 0x02, 0x03, 0x04
-MEM_BEGIN, MEM_END, MEM_DATA = 0x05, 0x06, 0x07
-SYNC, WRITE_REG, READ_REG = 0x08, 0x09, 0x0A
-SPI_SET_PARAMS, SPI_ATTACH, READ_FLASH_SLOW, CHANGE_BAUD = 0x0B, 0x0D, 0x0E, 0x0F
-DEFLATE_BEGIN, DEFLATE_DATA, DEFLATE_END = 0x10, 0x11, 0x12
-SPI_FLASH_MD5, SECURITY_INFO = 0x13, 0x14
-
-INVALID, FAILED, BAD_CHECKSUM = 0x05, 0x06, 0x07  # errors of the ROM
-WRITE_ERROR, READ_ERROR, LENGTH_ERROR, DEFLATE_ERROR = 0x08, 0x09, 0x0A, 0x0B
-LONGEST = 2 * 0x4000 + 64  # bytes of a frame on the wire: every byte of a stub's block escaped
+from host_tools.virtual_board.loader_protocol import (
+    Board,
+    Error,
+    Jumped,
+    Op,
+    Refused,
+    checksum,
+)
 
 _SYNC = b"\x07\x07\x12\x20" + b"\x55" * 32
-_ROM_FLASH_SIZE = 2 << 20  # bytes, what the ROM takes the flash for before SPI_SET_PARAMS
 _IN_SECURE_DOWNLOAD = frozenset(
-    (SYNC, FLASH_BEGIN, FLASH_DATA, FLASH_END, DEFLATE_BEGIN, DEFLATE_DATA, DEFLATE_END,
-     SPI_SET_PARAMS, SPI_ATTACH, CHANGE_BAUD, SECURITY_INFO)
+    (Op.SYNC, Op.FLASH_BEGIN, Op.FLASH_DATA, Op.FLASH_END, Op.DEFLATE_BEGIN, Op.DEFLATE_DATA, Op.DEFLATE_END,
+     Op.SPI_SET_PARAMS, Op.SPI_ATTACH, Op.CHANGE_BAUD, Op.SECURITY_INFO)
 )  # fmt: skip
-
-
-class Refused(Exception):
-    """A command that fails; the argument is the error byte of the reply."""
-
-
-class Jumped(Exception):
-    """A command that never returns to the loader: there is no reply."""
-
-
-@dataclass
-class Board:
-    """What a loader works upon, and what it can do to its chip once its reply is sent."""
-
-    model: Model
-    flash: FlashChip
-    efuses: Efuses
-    registers: Registers
-    set_baud: Callable[[int], None]
-    start_stub: Callable[[], None]
-    run_program: Callable[[], None]
-    restart: Callable[[], None]  # a software reset: the strapping pins stay as they were latched
-    flash_size: int = field(default=_ROM_FLASH_SIZE)  # as the chip was told
 
 
 class RomLoader:
@@ -63,8 +30,12 @@ class RomLoader:
 
     sync_value = 0x20120707
     tail = b"\x00\x00"  # behind the two status bytes; a stub sends none
-    error_bad_length, error_bad_checksum, error_unknown = INVALID, BAD_CHECKSUM, INVALID
-    error_write, error_deflate = WRITE_ERROR, DEFLATE_ERROR
+    error_bad_length, error_bad_checksum, error_unknown = (
+        Error.INVALID,
+        Error.BAD_CHECKSUM,
+        Error.INVALID,
+    )
+    error_write, error_deflate = Error.WRITE, Error.DEFLATE
     md5_in_hex = True
 
     def __init__(self, board: Board):
@@ -72,25 +43,25 @@ class RomLoader:
         self.after: Callable[[], None] | None = None  # to be called once the reply is sent
         self._download: Download | None = None
         self._commands: dict[int, Callable[[bytes, int], bytes | int]] = {
-            FLASH_BEGIN: self._flash_begin,
-            FLASH_DATA: self._flash_data,
-            FLASH_END: self._flash_end,
-            MEM_BEGIN: self._mem_begin,
-            MEM_DATA: self._mem_data,
-            MEM_END: self._mem_end,
-            WRITE_REG: self._write_reg,
-            READ_REG: self._read_reg,
-            SPI_SET_PARAMS: self._set_params,
-            SPI_ATTACH: self._attach,
-            READ_FLASH_SLOW: self._read_flash_slow,
-            CHANGE_BAUD: self._change_baud,
-            DEFLATE_BEGIN: self._deflate_begin,
-            DEFLATE_DATA: self._flash_data,
-            DEFLATE_END: self._flash_end,
-            SPI_FLASH_MD5: self._md5,
+            Op.FLASH_BEGIN: self._flash_begin,
+            Op.FLASH_DATA: self._flash_data,
+            Op.FLASH_END: self._flash_end,
+            Op.MEM_BEGIN: self._mem_begin,
+            Op.MEM_DATA: self._mem_data,
+            Op.MEM_END: self._mem_end,
+            Op.WRITE_REG: self._write_reg,
+            Op.READ_REG: self._read_reg,
+            Op.SPI_SET_PARAMS: self._set_params,
+            Op.SPI_ATTACH: self._attach,
+            Op.READ_FLASH_SLOW: self._read_flash_slow,
+            Op.CHANGE_BAUD: self._change_baud,
+            Op.DEFLATE_BEGIN: self._deflate_begin,
+            Op.DEFLATE_DATA: self._flash_data,
+            Op.DEFLATE_END: self._flash_end,
+            Op.SPI_FLASH_MD5: self._md5,
         }
         if board.model.security_info:
-            self._commands[SECURITY_INFO] = self._security_info
+            self._commands[Op.SECURITY_INFO] = self._security_info
 
     def answer(self, frame: bytes) -> Iterable[bytes]:
         """Return the frames that answer a request; none to what is no request."""
@@ -98,7 +69,7 @@ class RomLoader:
             return []
         op, length, check = struct.unpack_from("<xBHI", frame)
         body = frame[8:]
-        if op == SYNC:
+        if op == Op.SYNC:
             return self._sync(body)
         try:
             if length != len(body):
@@ -119,10 +90,10 @@ class RomLoader:
         except struct.error:
             raise Refused(self.error_bad_length) from None
         except ValueError:  # beyond the flash, or no address of a word
-            raise Refused(FAILED) from None
+            raise Refused(Error.FAILED) from None
 
     def _sync(self, body: bytes) -> list[bytes]:
-        return [self._frame(SYNC, self.sync_value, b"")] * 8 if body == _SYNC else []
+        return [self._frame(Op.SYNC, self.sync_value, b"")] * 8 if body == _SYNC else []
 
     def _reply(self, op: int, result: bytes | int) -> bytes:
         if isinstance(result, int):
@@ -196,7 +167,7 @@ class RomLoader:
 
     def _begin(self, kind: type[Download], offset: int, size: int, encrypted: bool) -> None:
         if encrypted:  # the chip's own encryption is not played here
-            raise Refused(FAILED)
+            raise Refused(Error.FAILED)
         self._check(offset, size)
         self._download = kind(self.board.flash, offset, size)
         self._download.erase_all()
@@ -204,7 +175,7 @@ class RomLoader:
     def _flash_data(self, body: bytes, check: int) -> int:
         data = self._block(body, check)
         if self._download is None:
-            raise Refused(FAILED)
+            raise Refused(Error.FAILED)
         try:
             self._download.write(data)
         except Download.NotDeflated:
@@ -239,20 +210,20 @@ class RomLoader:
             self.after = self.board.start_stub  # how esptool enters its stub on a secure S3
             raise Jumped
         if size > 64:
-            raise Refused(LENGTH_ERROR)
+            raise Refused(Error.LENGTH)
         self._check(offset, size)
         return self.board.flash.read(offset, size).ljust(64, b"\xff")
 
     def _check(self, offset: int, size: int) -> None:
         if offset + size > min(self.board.flash_size, self.board.flash.size):
-            raise Refused(FAILED)
+            raise Refused(Error.FAILED)
 
     # - - - the rest
 
     def _change_baud(self, body: bytes, check: int) -> int:
         (baud,) = struct.unpack_from("<I", body)
         if not 300 <= baud <= 5_000_000:
-            raise Refused(FAILED)
+            raise Refused(Error.FAILED)
         self.after = lambda: self.board.set_baud(baud)
         return 0
 
@@ -269,15 +240,6 @@ class RomLoader:
         purposes = (efuses.key_purposes() + [0] * 7)[:7]
         crypt = efuses.named("flash encryption")
         return struct.pack("<IB7BII", flags, crypt, *purposes, self.board.model.chip_id, 0)
-
-
-def checksum(data: bytes) -> int:
-    """Return 0xEF xor all bytes of data."""
-    number, length = int.from_bytes(data, "little"), len(data)
-    while length > 1:  # fold one half upon the other
-        length = length + 1 >> 1
-        number = number >> 8 * length ^ number & (1 << 8 * length) - 1
-    return 0xEF ^ number
 
 
 def _encrypted(body: bytes) -> bool:

@@ -6,6 +6,7 @@ as long as the flash chip that it belongs to: RTC memory outlives a reset. No se
 
 import json
 import os
+import shutil
 import tempfile
 import weakref
 from collections.abc import Mapping
@@ -28,8 +29,7 @@ class Room:
     """The folder of one board."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="keystead-chip-", dir=_memory())
-        self.path = Path(self._folder.name)
+        self.path = _folder_for(self, "keystead-chip-")
         for name, folder in _compiled().items():
             (self.path / name).symlink_to(folder)
         (self.path / "files").symlink_to("/proc/self/fd")
@@ -74,7 +74,7 @@ def of(flash: FlashChip) -> Room:
 @cache
 def _compiled() -> dict[str, Path]:
     """Compile the stand-ins once for all boards; return their folders, the first asked first."""
-    folder = _kept()
+    folder = _folder_for(_compiled, "keystead-stand-ins-")
     firmware.compile_folder(_ON_FLASH, folder / "on_flash")
     firmware.compile_shrunk(_STAND_INS, folder / "stand_ins", [_ON_FLASH])
     # ESP32 images have it in ROM
@@ -82,13 +82,10 @@ def _compiled() -> dict[str, Path]:
     return {name: folder / name for name in ("on_flash", "stand_ins")}
 
 
-@cache
-def _kept() -> Path:
-    folder = tempfile.TemporaryDirectory(prefix="keystead-stand-ins-", dir=_memory())
-    weakref.finalize(_kept, folder.cleanup)
-    return Path(folder.name)
-
-
-def _memory() -> Path | None:
+def _folder_for(owner: object, prefix: str) -> Path:
+    """Make a folder, in memory where the system has such a place, that goes with its owner."""
     memory = Path("/dev/shm")
-    return memory if os.access(memory, os.W_OK | os.X_OK) else None
+    place = memory if os.access(memory, os.W_OK | os.X_OK) else None
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
+    weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)
+    return folder

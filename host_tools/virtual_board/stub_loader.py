@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from host_tools.virtual_board.download import Download
 from host_tools.virtual_board.flash_chip import SECTOR
-from host_tools.virtual_board.rom_loader import Board, Refused, RomLoader
+from host_tools.virtual_board.loader_protocol import Board, Refused
+from host_tools.virtual_board.rom_loader import RomLoader
 
 ERASE_FLASH, ERASE_REGION, READ_FLASH, RUN_USER_CODE = 0xD0, 0xD1, 0xD2, 0xD3
 GREETING = b"OHAI"

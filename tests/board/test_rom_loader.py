@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from host_tools.virtual_board import models, slip
 from host_tools.virtual_board.efuses import Efuses
 from host_tools.virtual_board.flash_chip import FlashChip
+from host_tools.virtual_board.loader_protocol import LONGEST, Board, checksum
 from host_tools.virtual_board.registers import Registers
-from host_tools.virtual_board.rom_loader import LONGEST, Board, RomLoader, checksum
+from host_tools.virtual_board.rom_loader import RomLoader
 from host_tools.virtual_board.spi_flash import SpiFlash
 from host_tools.virtual_board.stub_loader import StubLoader
 

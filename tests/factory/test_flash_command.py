@@ -5,8 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -134,7 +136,8 @@ def test_a_board_that_lost_power_goes_on_with_its_own_identity(
     order: Order, ledger: Ledger
 ) -> None:
     with powered("esp32c3", faults=["power cut at byte 90000"]) as lent:
-        (cut,) = flashed(order, ledger, lent)
+        slow = replace(order, baud=115_200)  # else it is tried once more, slowly
+        (cut,) = flashed(slow, ledger, lent)
         assert (cut.result, cut.step) == ("failed", "write")
         assert ledger.identity(NAMES[0]).state == "failed"
         lent[0].power_on()
@@ -181,6 +184,45 @@ def _sha256(file: Path) -> str:
     import hashlib
 
     return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_a_port_is_used_for_one_board_after_the_other(order: Order, ledger: Ledger) -> None:
+    with powered("esp32c3") as lent:
+        url, boots = lent[0].urls[0], _Boots(lent[0])
+        source = DeviceKeys(HeldKey(GROUP_KEY, "a test's key"))
+        news = Station(order, ledger, source, stay=True).run([url])
+        first = next(one.outcome for one in news if one.outcome)
+        assert (first.result, first.mac) == ("good", MACS[0])
+        assert next(news).step == "wait"
+        boots.reached(2)
+        lent[0].press_reset()  # the same board once more: it is left alone
+        assert [next(news).step for _ in range(2)] == ["connect", "wait"]
+    with closing(news), _put(MACS[1], int(url.rpartition(":")[2])):
+        second = next(one.outcome for one in news if one.outcome)
+        assert (second.result, second.registration_id) == ("good", NAMES[1])
+
+
+class _Boots:
+    """Counts how often the firmware of a board has started."""
+
+    def __init__(self, board: VirtualBoard) -> None:
+        self._count, self._changed = 0, threading.Condition()
+        board.console(self._heard)
+
+    def _heard(self, data: bytes) -> None:
+        with self._changed:
+            self._count += b"] keystead " in data
+            self._changed.notify_all()
+
+    def reached(self, count: int) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._count >= count, 20)
+
+
+@contextmanager
+def _put(mac: bytes, port: int) -> Iterator[None]:
+    with farm.started([BoardSetting(mac=mac, rfc2217=("127.0.0.1", port))]):
+        yield
 
 
 # ---- what is said

@@ -12,6 +12,9 @@ from host_tools.errors import CommandError
 from host_tools.key_sources import open_source, token_errors, token_module
 from host_tools.key_sources.token_uri import TokenUri, parse_uri
 from host_tools.toolchain import softhsm
+from host_tools.toolchain.host import Host
+from host_tools.toolchain.log import Log
+from host_tools.toolchain.sources import Source
 from tests.factory.keys_bench import CANARY, DEVICE_KEY, NAME, keystead, seen_in
 
 pkcs11 = pytest.importorskip("pkcs11")
@@ -249,3 +252,22 @@ def test_no_text_is_more_than_an_uri_or_a_refusal(text):
         assert parse_uri(text).key
     except CommandError as error:
         assert "\n" not in str(error) or "\n" in text
+
+
+DEBIAN = Host("Linux", "debian", "12", "bookworm", "amd64")
+
+
+def test_the_set_up_goes_on_where_softhsm_can_not_be_fetched(tmp_path):
+    nowhere = Source("http://127.0.0.1:1/debian", ("bookworm",), ("main",))
+    step = softhsm.SoftHsm(tmp_path, DEBIAN, nowhere, retries=0)
+    assert step.missing()
+    note = step.make(Log(tmp_path / "log"))
+    assert note.startswith("The tests of PKCS#11 will be skipped: ")
+    assert step.missing()
+    assert not step.folder.exists()
+    with pytest.raises(CommandError, match="SoftHSM2 is not set up here"):
+        softhsm.found(tmp_path)
+
+
+def test_elsewhere_than_on_debian_it_is_not_asked_for(tmp_path):
+    assert not softhsm.SoftHsm(tmp_path, Host("Darwin", "", "", "", "")).missing()

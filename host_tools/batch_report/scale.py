@@ -1,0 +1,75 @@
+"""Scales: round numbers along an axis, and how numbers are written."""
+
+import math
+from datetime import datetime, timedelta
+
+_STEPS = (1, 2, 2.5, 5, 10)
+
+
+def ticks(most: float, about: int = 5) -> list[float]:
+    """Return round numbers from 0 to at least `most`, about so many."""
+    if most <= 0:
+        return [0.0, 1.0]
+    size = 10 ** math.floor(math.log10(most / about))
+    step = next((size * part for part in _STEPS if most / (size * part) <= about), size * 10)
+    count = math.ceil(most / step - 1e-9)
+    return [round(number * step, 6) for number in range(count + 1)]
+
+
+def whole_ticks(most: int, about: int = 4) -> list[float]:
+    """Return the same for things that are counted."""
+    found = [tick for tick in ticks(most, about) if tick == int(tick)]
+    return found if len(found) > 1 and found[-1] >= most else [0.0, float(max(most, 1))]
+
+
+def written(number: float) -> str:
+    """Return a number as people write it."""
+    if abs(number) >= 1000:
+        return f"{number:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    if number == int(number) or abs(number) >= 100:
+        return f"{number:.0f}"
+    return f"{number:.1f}" if abs(number) >= 1 else f"{number:.2f}"
+
+
+def seconds(number: float) -> str:
+    """Return a duration as people write it."""
+    if number >= 5400:
+        return f"{written(number / 3600)} h"
+    return f"{written(number / 60)} min" if number >= 120 else f"{written(number)} s"
+
+
+def share(part: int, whole: int) -> str:
+    """Return a share in per cent; never 100 % for less than all, never 0 % for more than none."""
+    if not whole:
+        return "\N{EN DASH}"
+    value = 100 * part / whole
+    rounded = round(value, 1)
+    if 0 < part < whole:
+        rounded = min(max(rounded, 0.1), 99.9)
+    return f"{rounded:g} %"
+
+
+# width of a column of the plot over time, what it is called, and how many columns it is for
+_WIDTHS = (
+    (timedelta(minutes=10), "Boards in ten minutes", 18),
+    (timedelta(hours=1), "Boards per hour", 100),
+    (timedelta(days=1), "Boards per day", 100),
+    (timedelta(days=7), "Boards per week", 500),
+)
+
+
+def columns(first: datetime, last: datetime) -> tuple[timedelta, str, list[datetime]]:
+    """Return width, name and begins of the columns from first to last."""
+    fitting = (row for row in _WIDTHS if (last - first) / row[0] <= row[2])
+    width, name, _ = next(fitting, _WIDTHS[-1])
+    begin = floor(first, width)
+    count = int((last - begin) / width) + 1
+    return width, name, [begin + width * number for number in range(min(count, 500))]
+
+
+def floor(at: datetime, width: timedelta) -> datetime:
+    """Return the begin of the column that a moment is in; weeks begin on Monday."""
+    midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
+    if width >= timedelta(days=7):
+        return midnight - timedelta(days=at.weekday())
+    return midnight + width * int((at - midnight) / width)

@@ -1,0 +1,66 @@
+"""Batches as people see them: the ledger's list of them, and one with its first boards."""
+
+import argparse
+import json
+
+from rich.console import Console
+from rich.table import Table
+
+from host_tools import ledger
+from host_tools.batch import Batch, Unit
+
+_FIRST = 5  # boards of a batch that are shown
+
+
+def show_all(args: argparse.Namespace) -> None:
+    """Print a ledger's batches."""
+    with ledger.opened(args) as book:
+        rows = [(one, book.count(one.name)) for one in book.batches()]
+    if args.json:
+        for one, count in rows:
+            print(json.dumps({**fields(one), "units": count.units, "states": dict(count.states)}))
+        return
+    table = Table("batch", "board", "ID scope", "boards", "free", "good", "note", box=None)
+    for one, count in rows:
+        good = str(count.states.get("good", 0))
+        cells = (one.name, one.board, one.id_scope, str(count.units), str(count.free), good)
+        table.add_row(*cells, one.note)
+    Console(highlight=False).print(table)
+
+
+def show(args: argparse.Namespace) -> None:
+    """Print one batch, and its first boards."""
+    with ledger.opened(args) as book:
+        one, count = book.batch(args.name), book.count(args.name)
+        units = [unit for unit, _ in zip(book.units(args.name), range(_FIRST), strict=False)]
+    if args.json:
+        print(json.dumps({**fields(one), "units": count.units, "states": dict(count.states)}))
+        return
+    for name, value in fields(one).items():
+        print(f"{name:14} {value}")
+    states = ", ".join(f"{number} {state}" for state, number in sorted(count.states.items()))
+    print(f"{'boards':14} {count.units}, {count.free} free" + (f", {states}" if states else ""))
+    for unit in units:
+        print(f"{'':14} {unit.serial}  {id_of(one, unit)}")
+    if count.units > len(units):
+        print(f"{'':14} and {count.units - len(units)} more")
+
+
+def fields(one: Batch) -> dict[str, str]:
+    """Return a batch as people and JSON are told it."""
+    return {
+        "batch": one.name,
+        "board": one.board,
+        "idScope": one.id_scope,
+        "endpoint": one.endpoint,
+        "template": one.template,
+        "rule": "service" if one.wide else "seed",
+        "note": one.note,
+    }
+
+
+def id_of(one: Batch, unit: Unit) -> str:
+    """Return a unit's registration ID, with {mac} where its board is not known yet."""
+    if unit.mac is not None or unit.registration_id is not None:
+        return one.registration_id(unit, unit.mac or bytes(6))
+    return one.template.replace("{serial}", unit.serial)

@@ -1,0 +1,211 @@
+"""The ledger that stations share: the same rules on a real PostgreSQL, and what only it can do."""
+
+import psycopg
+import pytest
+
+from host_tools.errors import CommandError
+from host_tools.ledger import (
+    LedgerError,
+    Locked,
+    NoLedger,
+    NotALedger,
+    ReadOnly,
+    ServerGone,
+    Tampered,
+    open_ledger,
+)
+from tests.factory.ledger_conduct import CHIP, Conduct, batch, mac, make, units
+from tests.factory.ledger_stations import race
+from tests.factory.postgresql_bench import name_of, started
+
+PASSWORD = "correct horse"
+
+
+@pytest.fixture(scope="module")
+def server():
+    with started() as found:
+        found.execute(f"CREATE ROLE locked LOGIN PASSWORD '{PASSWORD}'")
+        yield found
+
+
+@pytest.fixture
+def place(server):
+    return server.new()
+
+
+class TestOnPostgresql(Conduct):
+    """What every ledger does."""
+
+
+@pytest.fixture
+def made(place):
+    with open_ledger(place, "line-1", create=True) as ledger:
+        ledger.create_batch(batch(), units(3))
+        make(ledger, ledger.reserve("A", mac(1), CHIP), "proven")
+    return place
+
+
+def change(server, place, *statements):
+    """Change tables as their owner can, who takes the guards off and puts them on again."""
+    with psycopg.connect(place) as connection:
+        connection.execute("SET search_path TO keystead")
+        for verb in ("DISABLE", "ENABLE"):
+            for table in ("event", "about"):
+                connection.execute(f"ALTER TABLE {table} {verb} TRIGGER ALL")
+            if verb == "DISABLE":
+                for statement in statements:
+                    assert connection.execute(statement).rowcount, statement
+
+
+def test_four_stations_that_race_for_serials_get_each_once_and_lose_none(place):
+    race(place)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE event SET kind = 'good' WHERE number = 3",
+        "DELETE FROM event WHERE number = 8",
+        "TRUNCATE event",
+        "TRUNCATE about",
+        "INSERT INTO event SELECT 99, at, station, kind, NULL, '{}', hash, 'x' FROM event"
+        " WHERE number = 8",
+        "INSERT INTO event SELECT 9, at, station, kind, NULL, '{}', previous, 'x' FROM event"
+        " WHERE number = 8",
+    ],
+)
+def test_the_server_itself_refuses_to_change_what_happened(made, statement):
+    with psycopg.connect(made) as connection:
+        connection.execute("SET search_path TO keystead")
+        with pytest.raises(psycopg.errors.RaiseException, match="append-only"):
+            connection.execute(statement)
+
+
+@pytest.mark.parametrize(
+    ("statement", "number", "why"),
+    [
+        ("UPDATE event SET facts = '{}' WHERE number = 5", 5, "was changed"),
+        ("DELETE FROM event WHERE number > 7", 8, "is missing, and so are later ones"),
+        ("UPDATE identity SET state = 'good'", 8, "state of identity"),
+        ("UPDATE unit SET taken = 0 WHERE place = 1", 2, "unit 1 of batch A is marked free"),
+    ],
+)
+def test_verify_says_at_which_event_it_was_tampered_with(server, made, statement, number, why):
+    change(server, made, statement)
+    with open_ledger(made) as ledger, pytest.raises(Tampered, match=why) as caught:
+        ledger.verify()
+    assert caught.value.number == number
+
+
+def test_a_guard_that_is_off_is_missed(server, made):
+    database = name_of(made)
+    server.execute("ALTER TABLE keystead.event DISABLE TRIGGER event_next", database=database)
+    with open_ledger(made) as ledger, pytest.raises(Tampered, match="trigger event_next"):
+        ledger.verify()
+
+
+def test_a_verification_is_not_confused_by_who_works_meanwhile(made):
+    with open_ledger(made) as ledger, open_ledger(made, "line-2") as other:
+        # told when all events were read, and before the tables are
+        verdict = ledger.verify(progress=lambda number: other.reserve("A", mac(2), CHIP))
+        assert (verdict.events, verdict.identities) == (8, 1)
+        assert ledger.verify().identities == 2
+
+
+def test_whoever_holds_the_ledger_is_waited_for_and_then_told_of(made):
+    from host_tools.ledger.postgresql import _HEAD
+
+    with psycopg.connect(made) as holder:
+        holder.execute(f"SELECT pg_advisory_xact_lock({_HEAD})")
+        with open_ledger(made, wait=0.05) as ledger:
+            assert ledger.count("A").free == 2  # who reads does not wait
+            with pytest.raises(Locked, match=r"another station for more than 0\.05 s"):
+                ledger.reserve("A", mac(3), CHIP)
+            holder.rollback()
+            assert ledger.reserve("A", mac(3), CHIP).serial == "sn002"
+
+
+def test_the_last_serial_in_anothers_hands_is_waited_for_and_got_when_that_one_dies(made):
+    with open_ledger(made, wait=0.2) as ledger:
+        ledger.reserve("A", mac(2), CHIP)
+        with psycopg.connect(made) as holder:
+            holder.execute("SELECT * FROM keystead.unit WHERE place = 3 FOR UPDATE")
+            with pytest.raises(Locked):
+                ledger.reserve("A", mac(3), CHIP)
+            holder.rollback()
+        assert ledger.reserve("A", mac(3), CHIP).serial == "sn003"
+
+
+def test_a_connection_that_died_unused_is_replaced_unseen(server, made):
+    with open_ledger(made) as ledger:
+        head = ledger.head()
+        server.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname ="
+            f" '{name_of(made)}'"
+        )
+        assert ledger.reserve("A", mac(2), CHIP).serial == "sn002"
+        assert ledger.verify(head).identities == 2
+
+
+def test_a_server_that_goes_away_is_told_and_what_was_committed_is_there_again(server, made):
+    with open_ledger(made) as ledger:
+        before = list(ledger.events())
+        server.stop()
+        try:
+            for act in (lambda: ledger.reserve("A", mac(2), CHIP), lambda: open_ledger(made)):
+                with pytest.raises(ServerGone, match="can not be reached"):
+                    act()
+        finally:
+            server.start()
+        assert list(ledger.events()) == before
+        assert ledger.reserve("A", mac(2), CHIP).serial == "sn002"
+
+
+def test_nobody_listens(place):
+    with pytest.raises(ServerGone, match="postgresql://me@127.0.0.1:1/db can not be reached"):
+        open_ledger("postgresql://me:s3cret@127.0.0.1:1/db")
+
+
+def test_a_database_that_is_not_there_or_holds_something_else_is_told(server, place):
+    with pytest.raises(NoLedger, match='database "nowhere" does not exist'):
+        open_ledger(server.url("nowhere"))
+    server.execute("CREATE SCHEMA keystead CREATE TABLE theirs (x int)", database=name_of(place))
+    with pytest.raises(NotALedger, match="other tables"):
+        open_ledger(place, create=True)
+    for bad in ("postgresql+asyncpg://h/d", "postgresql://h:port/d"):
+        with pytest.raises(CommandError):
+            open_ledger(bad)
+
+
+def test_the_password_comes_from_the_environment_and_is_never_told(
+    server, made, monkeypatch, tmp_path
+):
+    place = server.url(name_of(made), "locked")
+    monkeypatch.setenv("PGPASSFILE", str(tmp_path / "none"))
+    with pytest.raises(LedgerError, match="wants one: put it into ~/.pgpass or"):
+        open_ledger(place)
+    monkeypatch.setenv("PGPASSWORD", PASSWORD + "!")
+    with pytest.raises(LedgerError, match="refuses the password") as caught:
+        open_ledger(place)
+    assert PASSWORD not in str(caught.value)
+    monkeypatch.delenv("PGPASSWORD")
+    file = tmp_path / "pgpass"
+    file.write_text(f"*:*:*:locked:{PASSWORD}\n")
+    file.chmod(0o600)
+    monkeypatch.setenv("PGPASSFILE", str(file))
+    with pytest.raises(NotALedger, match="that this user may see"):
+        open_ledger(place)
+    # what docs/ledger.md has a station granted
+    server.execute(
+        "GRANT USAGE ON SCHEMA keystead TO locked",
+        "GRANT SELECT ON ALL TABLES IN SCHEMA keystead TO locked",
+        "GRANT INSERT ON keystead.event, keystead.identity TO locked",
+        "GRANT UPDATE ON keystead.unit, keystead.identity TO locked",
+        database=name_of(made),
+    )
+    with open_ledger(place) as ledger:
+        assert ledger.place == f"postgresql://locked@/{name_of(made)}"
+        make(ledger, ledger.reserve("A", mac(2), CHIP))
+        with pytest.raises(ReadOnly, match="permission denied for table unit"):
+            ledger.create_batch(batch("B"), units(1))
+        ledger.verify()
