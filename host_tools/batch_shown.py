@@ -9,6 +9,7 @@ from rich.table import Table
 from host_tools import ledger
 from host_tools.batch import Batch, Unit
 
+_PIPE_WIDTH = 200  # columns; nothing is folded where nobody looks at a screen
 _FIRST = 5  # boards of a batch that are shown
 
 
@@ -25,7 +26,9 @@ def show_all(args: argparse.Namespace) -> None:
         good = str(count.states.get("good", 0))
         cells = (one.name, one.board, one.id_scope, str(count.units), str(count.free), good)
         table.add_row(*cells, one.note)
-    Console(highlight=False).print(table)
+    console = Console(highlight=False, markup=False)  # a note may have square brackets
+    console.width = console.width if console.is_terminal else _PIPE_WIDTH
+    console.print(table)
 
 
 def show(args: argparse.Namespace) -> None:

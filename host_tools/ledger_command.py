@@ -58,15 +58,18 @@ class _Verb(NamedTuple):
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
     help: str
+    writes: bool = False
+    codes: str = ""  # a sentence on its own exit code
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the ledger's verbs."""
     verbs = parser.add_subparsers(dest="ledger_verb", metavar="VERB", required=True)
     for name, verb in _VERBS.items():
-        inner = verbs.add_parser(name, help=verb.help, description=_sentence(verb.help))
+        about = f"{verb.help[0].upper()}{verb.help[1:]}."
+        inner = verbs.add_parser(name, help=verb.help, description=about, epilog=verb.codes)
         verb.add_arguments(inner)
-        add_ledger(inner)
+        add_ledger(inner, verb.writes)
         inner.set_defaults(ledger_run=verb.run)
 
 
@@ -74,10 +77,6 @@ def run(args: argparse.Namespace) -> int:
     """Do what the verb says; return the exit code."""
     code: int = args.ledger_run(args)
     return code
-
-
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
 
 
 def _json_option(parser: argparse.ArgumentParser) -> None:
@@ -344,14 +343,25 @@ _VERBS = {
         _import_arguments,
         _import,
         "boards that were made elsewhere, so that no ID is issued twice",
+        writes=True,
     ),
-    "scrap": _Verb(_scrap_arguments, _scrap, "a board that is never to be good"),
-    "restore": _Verb(_scrap_arguments, _restore, "a board that was scrapped by mistake"),
+    "scrap": _Verb(_scrap_arguments, _scrap, "a board that is never to be good", writes=True),
+    "restore": _Verb(
+        _scrap_arguments, _restore, "a board that was scrapped by mistake", writes=True
+    ),
     "head": _Verb(
         lambda parser: None, _head, "number and hash of the last event, to keep elsewhere"
     ),
-    "verify": _Verb(_verify_arguments, _verify, "the chain, and that all tables follow from it"),
+    "verify": _Verb(
+        _verify_arguments,
+        _verify,
+        "the chain, and that all tables follow from it",
+        codes=f"Exit code {TAMPERED}: the ledger was tampered with, the line says at which event.",
+    ),
     "reconcile": _Verb(
-        _reconcile_arguments, _reconcile, "the ledger against DPS's list of registrations"
+        _reconcile_arguments,
+        _reconcile,
+        "the ledger against DPS's list of registrations",
+        codes=f"Exit code {DIFFERENT}: there are boards that the ledger and DPS disagree on.",
     ),
 }

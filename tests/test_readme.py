@@ -8,6 +8,7 @@ that only end when told to (cloud, boot) are started, must print what is shown, 
 import os
 import re
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r"^( *)```console\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 # set up in a clone, or running this very test, these are tried by other means: see below
 ELSEWHERE = {"make demo", "make test"}
+LINE = {"board", "batch", "flash", "label", "ledger"}  # the verbs of the line, in their own test
 
 
 @dataclass
@@ -48,6 +50,7 @@ def loose(text: str) -> str:
     """Numbers that differ from run to run, as #."""
     text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "#", text)
     text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:#", text)
+    text = re.sub(r"\d+\.\d s, \d+ bytes|head: \d+:[0-9a-f]{64}", "#", text)
     text = re.sub(r'"uptime": \d+', '"uptime": #', text)
     return re.sub(r"\[ *\d+\.\d+\]|in \d+\.\d s|\b\d{4,}\b(?=[,} ]|$)", "#", text).rstrip()
 
@@ -87,6 +90,11 @@ class Shell:
                 process.terminate()
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
     return Shell(tmp_path)
@@ -110,7 +118,7 @@ def test_the_first_command_stands_above_line_15() -> None:
 
 def test_the_readmes_demo_prints_what_is_shown(shell: Shell) -> None:
     [demo] = [one for one in commands("README.md") if one.words == "make demo"]
-    printed = loose(shell.run("keystead demo")).splitlines()
+    printed = [loose(line) for line in shell.run("keystead demo").splitlines()]
     shown = [loose(line) for line in demo.output]
     # both ends talk at once: the order of their lines may differ, the lines may not
     assert sorted(set(shown) - set(printed)) == []
@@ -119,8 +127,8 @@ def test_the_readmes_demo_prints_what_is_shown(shell: Shell) -> None:
 def test_the_readmes_commands_print_what_is_shown(shell: Shell) -> None:
     ran = 0
     for command in commands("README.md"):
-        first = command.words.split()[:2]
-        if command.words in ELSEWHERE or first in (["keystead", "cloud"], ["keystead", "boot"]):
+        verb = command.words.removeprefix("keystead ").split()[0]
+        if command.words in ELSEWHERE or verb in {"cloud", "boot"} | LINE:
             continue
         assert shell.run(command.words).splitlines() == command.output
         ran += 1
@@ -154,6 +162,23 @@ def test_the_readmes_cloud_and_board_find_each_other(shell: Shell) -> None:
         assert served.wait(10) == 0
 
 
+def test_the_readmes_line_makes_a_good_board(shell: Shell) -> None:
+    page = [one for one in commands("README.md") if one.words not in ELSEWHERE]
+    for command in page:
+        if command.words.startswith("export"):
+            shell.run(command.words)
+    board, *line = [one for one in page if one.words.split()[1] in LINE]
+    port = f"127.0.0.1:{free_port()}"
+    with shell.started(board.words.replace("127.0.0.1:4001", port)) as on:
+        assert [loose(until(on, "rfc2217")[-1])] == [loose(text) for text in board.output]
+        for command in line:
+            printed = shell.run(command.words.replace("127.0.0.1:4001", port) + " || echo GAVE UP")
+            assert "GAVE UP" not in printed, printed
+            shown = {loose(text) for text in command.output}
+            assert shown <= {loose(text) for text in printed.splitlines()}, printed
+    assert (shell.folder / "labels.pdf").read_bytes().startswith(b"%PDF")
+
+
 def test_the_guide_to_boards_prints_what_is_shown(shell: Shell) -> None:
     for command in commands("docs/boards.md"):
         printed = shell.run(command.words).splitlines()
@@ -164,7 +189,7 @@ def test_the_guide_to_boards_prints_what_is_shown(shell: Shell) -> None:
 
 @pytest.mark.parametrize("page", [*sorted(ROOT.glob("docs/*.md")), ROOT / "README.md"])
 def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+    for target in re.findall(r"\]\((?!https:)([^)#]+)\)", page.read_text()):
         assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 

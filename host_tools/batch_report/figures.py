@@ -10,6 +10,7 @@ from datetime import datetime
 from statistics import median
 
 from host_tools.batch import Batch
+from host_tools.flash.steps import STEPS
 from host_tools.ledger import BatchCount, Event, Identity, Ledger
 
 GOOD, FAILED, SCRAPPED, WAITING = "good", "failed", "scrapped", "free"
@@ -120,7 +121,10 @@ class _Walk:
             if name is not None and name in self._boards:
                 self._count(event, name)
         figures = self._figures
-        figures.steps = dict(self._steps)
+        order = {step: place for place, step in enumerate(STEPS)}
+        figures.steps = dict(
+            sorted(self._steps.items(), key=lambda pair: order.get(pair[0], len(order)))
+        )
         figures.reasons = sorted(self._reasons.values(), key=lambda one: -one.attempts)
         figures.stations = sorted(self._stations.values(), key=lambda one: one.name)
         figures.packed = len(self._packed)

@@ -9,7 +9,6 @@ import keystead
 from host_tools.batch_report import plots, scale
 from host_tools.batch_report.figures import Figures, quantile
 from host_tools.flash.failure import REMEDIES
-from keystead.registration_id import format_mac
 
 _ROWS = 200  # boards that need somebody, in the table
 _REASONS = 12
@@ -25,9 +24,8 @@ def render(figures: Figures, made: datetime) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        number=scale.written, seconds=scale.seconds, mac=lambda mac: format_mac(mac, ":"),
-        day=_day, moment=_moment,
-    )  # fmt: skip
+        number=scale.written, seconds=scale.seconds, day=_day, moment=_moment
+    )
     environment.globals["share"] = scale.share
     name, over_time = (
         plots.over_time(figures.done, figures.lost)

@@ -1,6 +1,7 @@
 """Plots as inline SVG: no script, colours from the page's style sheet, words for those who listen.
 
-Owns the drawing. All lengths are pixels of a picture that is WIDTH wide and scales with its page.
+Owns the drawing. Lengths are pixels of a picture that is WIDTH or WIDE wide and scales with its
+page.
 """
 
 from collections import Counter
@@ -10,11 +11,20 @@ from datetime import datetime, timedelta
 from markupsafe import Markup, escape
 
 from host_tools.batch_report.figures import Figures, Reason, quantile
-from host_tools.batch_report.scale import columns, floor, seconds, ticks, whole_ticks, written
+from host_tools.batch_report.scale import (
+    between,
+    columns,
+    floor,
+    seconds,
+    ticks,
+    whole_ticks,
+    written,
+)
 
-WIDTH = 640
+WIDTH, WIDE = 520, 1088
 _ROW, _BAR = 30, 14
 _BINS = 32
+_PAUSE = 28  # between two stretches of work
 
 
 def _picture(height: float, title: str, parts: Iterable[str], width: float = WIDTH) -> Markup:
@@ -60,7 +70,7 @@ def states(figures: Figures) -> Markup:
 
 def failures(reasons: Sequence[Reason]) -> Markup:
     """Return a bar for each reason: attempts that failed, those of boards still failed darker."""
-    left, right = 190, 60
+    left, right = 150, 50
     most = max((one.attempts for one in reasons), default=1)
     scale = (WIDTH - left - right) / most
     parts = []
@@ -69,7 +79,7 @@ def failures(reasons: Sequence[Reason]) -> Markup:
         still, whole = len(one.still) * scale, one.attempts * scale
         say = f"{one.name}: {one.attempts} attempts, {len(one.still)} boards still failed"
         parts += [
-            _text(left - 12, y + _BAR - 3, _short(one.name, 26), "mono", "end"),
+            _text(left - 12, y + _BAR - 3, _short(one.name, 19), "mono", "end"),
             _rect(left, y, whole, _BAR, "bar mended", say),
             _rect(left, y, still, _BAR, "bar open", say),
             _text(left + whole + 8, y + _BAR - 3, written(one.attempts), "value"),
@@ -80,7 +90,7 @@ def failures(reasons: Sequence[Reason]) -> Markup:
 
 def steps(took: dict[str, list[float]]) -> Markup:
     """Return a row for each step: where the middle half of all boards is, and 90 % of them."""
-    left, right, foot = 84, 70, 26
+    left, right, foot = 74, 60, 26
     marks = ticks(max((quantile(values, 0.95) for values in took.values()), default=1))
     scale = (WIDTH - left - right) / marks[-1]
     bottom = len(took) * _ROW
@@ -120,63 +130,76 @@ def _step(step: str, values: list[float], y: float, left: float, scale: float) -
 def whole(values: list[float]) -> Markup:
     """Return how many boards took how long, from plugging in to the ledger."""
     left, top, foot, height = 44, 20, 26, 150
-    marks = ticks(quantile(values, 0.99) or 1)
-    counts = Counter(min(int(one / marks[-1] * _BINS), _BINS - 1) for one in values)
+    marks = between(quantile(values, 0.01), quantile(values, 0.99))
+    first, reach = marks[0], marks[-1] - marks[0]
+    counts = Counter(min(max(int((one - first) / reach * _BINS), 0), _BINS - 1) for one in values)
     levels = whole_ticks(max(counts.values()))
-    scale, tall = (WIDTH - left - 12) / marks[-1], height / levels[-1]
+    scale, tall = (WIDTH - left - 12) / reach, height / levels[-1]
     bottom, wide = top + height, (WIDTH - left - 12) / _BINS
-    parts = [*_levels(levels, left, bottom, tall)]
+    parts = [*_levels(levels, left, WIDTH, bottom, tall)]
     for number, count in counts.items():
         x, tip = left + number * wide, bottom - count * tall
-        begin, end = (marks[-1] / _BINS * (number + n) for n in (0, 1))
+        begin, end = (first + reach / _BINS * (number + n) for n in (0, 1))
         say = f"{count} boards took {seconds(begin)} to {seconds(end)}"
         parts.append(_rect(x + 0.5, tip, wide - 1, count * tall, "bar", say))
     for mark in marks:
-        parts.append(_text(left + mark * scale, bottom + 18, seconds(mark), "axis", "middle"))
-    x = left + min(quantile(values, 0.5) * scale, WIDTH - left - 12)
-    parts.append(_line(x, top - 4, x, bottom, "median"))
+        x = left + (mark - first) * scale
+        parts.append(_text(x, bottom + 18, seconds(mark), "axis", "middle"))
+    x = left + (quantile(values, 0.5) - first) * scale
     name = f"median {seconds(quantile(values, 0.5))}"
-    anchor = "end" if x > WIDTH - 120 else "start"
-    parts.append(_text(x + (-6 if anchor == "end" else 6), top + 4, name, "value", anchor))
+    parts += [
+        _line(x, top - 4, x, bottom, "median thin"),
+        _text(x, top - 9, name, "value", "middle"),
+    ]
     return _picture(bottom + foot, f"Time per board: {name}", parts)
 
 
-def _levels(levels: Sequence[float], left: float, bottom: float, tall: float) -> Iterable[str]:
+def _levels(
+    levels: Sequence[float], left: float, right: float, bottom: float, tall: float
+) -> Iterable[str]:
     for level in levels:
         y = bottom - level * tall
-        yield _line(left, y, WIDTH, y, "grid")
+        yield _line(left, y, right, y, "grid")
         yield _text(left - 8, y + 4, written(level), "axis", "end")
 
 
 def over_time(done: Sequence[datetime], lost: Sequence[datetime]) -> tuple[str, Markup]:
     """Return the name of the plot, and a column for each stretch of time: good, and failed."""
     moments = sorted((*done, *lost))
-    width, name, begins = columns(moments[0], moments[-1])
+    width, name, runs = columns(moments)
     good = Counter(floor(at, width) for at in done)
     bad = Counter(floor(at, width) for at in lost)
-    across, left, top, foot, height = 1000, 44, 8, 40, 150
+    left, top, foot, height = 44, 8, 40, 160
+    begins = [at for run in runs for at in run]
     levels = whole_ticks(max(good[at] + bad[at] for at in begins))
     tall, bottom = height / levels[-1], top + height
-    wide = min((across - left) / len(begins), 60)
-    parts = [line.replace(f'x2="{WIDTH:.1f}"', f'x2="{across}"')
-             for line in _levels(levels, left, bottom, tall)]  # fmt: skip
-    for number, at in enumerate(begins):
-        x, high, low = left + number * wide, good[at] * tall, bad[at] * tall
-        say = f"{_stamp(at, width)}: {good[at]} good, {bad[at]} failed"
-        gap = min(2.0, wide / 5)
-        parts.append(_rect(x + gap / 2, bottom - high, wide - gap, high, "bar", say))
-        parts.append(_rect(x + gap / 2, bottom - high - low, wide - gap, low, "bar open", say))
-    parts += _dates(begins, width, left, wide, bottom)
+    wide = min((WIDE - left - _PAUSE * (len(runs) - 1)) / len(begins), 76)
+    parts, x = [*_levels(levels, left, WIDE, bottom, tall)], float(left)
+    for run in runs:
+        for number, at in enumerate(run):
+            place = x + number * wide
+            say = f"{_stamp(at, width)}: {good[at]} good, {bad[at]} failed"
+            parts += _column(say, place, wide, bottom, good[at] * tall, bad[at] * tall)
+        parts += _dates(run, width, x, wide, bottom)
+        x += len(run) * wide + _PAUSE
     said = f"{name}: {len(done)} good, {len(lost)} failed attempts"
-    return name, _picture(bottom + foot, said, parts, across)
+    return name, _picture(bottom + foot, said, parts, WIDE)
+
+
+def _column(
+    say: str, x: float, wide: float, bottom: float, good: float, bad: float
+) -> Iterable[str]:
+    gap = min(2.0, wide / 5)
+    yield _rect(x + gap / 2, bottom - good, wide - gap, good, "bar", say)
+    yield _rect(x + gap / 2, bottom - good - bad, wide - gap, bad, "bar open", say)
 
 
 def _dates(
-    begins: Sequence[datetime], width: timedelta, left: float, wide: float, bottom: float
+    run: Sequence[datetime], width: timedelta, left: float, wide: float, bottom: float
 ) -> Iterable[str]:
     every = max(1, -(-46 // int(max(wide, 1))))
     day, free = None, 0.0
-    for number, at in enumerate(begins):
+    for number, at in enumerate(run):
         x = left + number * wide
         if width < timedelta(days=1) and number % every == 0:
             yield _text(x, bottom + 17, f"{at:%H:%M}", "axis")

@@ -1,6 +1,7 @@
 """Scales: round numbers along an axis, and how numbers are written."""
 
 import math
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 _STEPS = (1, 2, 2.5, 5, 10)
@@ -14,6 +15,17 @@ def ticks(most: float, about: int = 5) -> list[float]:
     step = next((size * part for part in _STEPS if most / (size * part) <= about), size * 10)
     count = math.ceil(most / step - 1e-9)
     return [round(number * step, 6) for number in range(count + 1)]
+
+
+def between(low: float, high: float, about: int = 5) -> list[float]:
+    """Return round numbers from at most `low` to at least `high`; from 0 if that is near."""
+    if low < high / 3:
+        return ticks(high, about)
+    reach = max(high - low, high / 50)
+    step = ticks(reach, about)[1]
+    first = math.floor(low / step + 1e-9)
+    last = max(math.ceil(high / step - 1e-9), first + 1)
+    return [round(number * step, 6) for number in range(first, last + 1)]
 
 
 def whole_ticks(most: int, about: int = 4) -> list[float]:
@@ -50,6 +62,7 @@ def share(part: int, whole: int) -> str:
 
 
 # width of a column of the plot over time, what it is called, and how many columns it is for
+_IDLE = 4  # columns without anything that are still drawn
 _WIDTHS = (
     (timedelta(minutes=10), "Boards in ten minutes", 18),
     (timedelta(hours=1), "Boards per hour", 100),
@@ -58,13 +71,22 @@ _WIDTHS = (
 )
 
 
-def columns(first: datetime, last: datetime) -> tuple[timedelta, str, list[datetime]]:
-    """Return width, name and begins of the columns from first to last."""
-    fitting = (row for row in _WIDTHS if (last - first) / row[0] <= row[2])
+def columns(moments: Sequence[datetime]) -> tuple[timedelta, str, list[list[datetime]]]:
+    """Return width and name of the columns, and their begins in stretches of work.
+
+    moments: when something was done, in order. Where nothing was for long no column is drawn.
+    """
+    fitting = (row for row in _WIDTHS if (moments[-1] - moments[0]) / row[0] <= row[2])
     width, name, _ = next(fitting, _WIDTHS[-1])
-    begin = floor(first, width)
-    count = int((last - begin) / width) + 1
-    return width, name, [begin + width * number for number in range(min(count, 500))]
+    runs: list[list[datetime]] = []
+    for begin in sorted({floor(at, width) for at in moments}):
+        if runs and begin - runs[-1][-1] <= width * _IDLE:
+            while runs[-1][-1] + width < begin:
+                runs[-1].append(runs[-1][-1] + width)
+            runs[-1].append(begin)
+        else:
+            runs.append([begin])
+    return width, name, runs
 
 
 def floor(at: datetime, width: timedelta) -> datetime:

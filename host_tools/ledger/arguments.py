@@ -12,15 +12,16 @@ from host_tools.ledger.opening import open_ledger
 VARIABLE = "KEYSTEAD_LEDGER"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare --ledger and --station."""
+def add_arguments(parser: argparse.ArgumentParser, station: bool = True) -> None:
+    """Declare --ledger and, for those who write, --station."""
     parser.add_argument(
         "--ledger",
         metavar="PLACE",
         help="a SQLite file, or postgresql://USER@HOST/DATABASE that several stations share, its"
         f" password in ~/.pgpass or $PGPASSWORD (default: ${VARIABLE})",
     )
-    parser.add_argument("--station", help="who writes (default: this machine's name)")
+    if station:
+        parser.add_argument("--station", help="who writes (default: this machine's name)")
 
 
 def opened(args: argparse.Namespace, create: bool = False) -> Ledger:

@@ -3,10 +3,11 @@
 Owns what is read for it, at one moment. Doesn't own what must agree (replay.py).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, Select, select
 
 from host_tools.ledger import chain, tables
 from host_tools.ledger.appending import event_of
@@ -35,8 +36,9 @@ def verify(
         (tables.batch, differences.batch),
         (tables.identity, differences.identity),
     ):
-        for row in _rows(connection, select(table)):
-            compare(row._mapping)
+        with _rows(connection, select(table)) as rows:
+            for row in rows:
+                compare(row._asdict())
     differences.all_seen()
     for name in replay.batches:
         _compare_units(connection, name, differences)
@@ -55,15 +57,16 @@ def _walk(
     progress: Callable[[int], object],
 ) -> Replay:
     replay, found = Replay(), wanted is None
-    for row in _rows(connection, select(tables.event).order_by(tables.event.c.number)):
-        try:
-            event = event_of(row)
-        except ValueError:
-            raise Tampered(row.number, "its facts are not JSON") from None
-        replay.feed(event, row.facts)
-        found = found or (wanted is not None and event.hash == wanted[1])
-        if event.number % _PAGE == 0:
-            progress(event.number)
+    with _rows(connection, select(tables.event).order_by(tables.event.c.number)) as rows:
+        for row in rows:
+            try:
+                event = event_of(row)
+            except ValueError:
+                raise Tampered(row.number, "its facts are not JSON") from None
+            replay.feed(event, row.facts)
+            found = found or (wanted is not None and event.hash == wanted[1])
+            if event.number % _PAGE == 0:
+                progress(event.number)
     progress(replay.number)
     if not found and wanted is not None:
         raise _missing(replay, *wanted)
@@ -83,8 +86,11 @@ def _missing(replay: Replay, number: int | None, made: str) -> LedgerError:
     )
 
 
-def _rows(connection: Connection, statement: Any) -> Iterator[Any]:
-    yield from connection.execution_options(yield_per=_PAGE).execute(statement)
+# a finding is raised amid the rows: the server's cursor must not outlive that
+@contextmanager
+def _rows(connection: Connection, statement: Select[Any]) -> Iterator[Iterable[Row[Any]]]:
+    with connection.execution_options(yield_per=_PAGE).execute(statement) as rows:
+        yield rows
 
 
 def _compare_units(connection: Connection, name: str, differences: Differences) -> None:
@@ -92,13 +98,15 @@ def _compare_units(connection: Connection, name: str, differences: Differences) 
     wanted = select(unit).where(unit.c.batch == name).order_by(unit.c.place)
     taken: dict[int, str] = {}
 
-    def rows() -> Iterator[Any]:
-        for row in _rows(connection, wanted):
+    def noted(rows: Iterable[Row[Any]]) -> Iterator[Mapping[str, Any]]:
+        for row in rows:
             if row.taken:
                 taken[row.place] = row.serial
-            yield row._mapping
+            yield row._asdict()
 
-    differences.units(name, digest(rows()), taken)
+    with _rows(connection, wanted) as rows:
+        found = digest(noted(rows))
+    differences.units(name, found, taken)
 
 
 # who took them off could change events; that they are there proves nothing

@@ -72,6 +72,7 @@ class Reader:
     def settle(self) -> None:
         """Forget all that comes until nothing comes for a moment, five seconds at most."""
         deadline = time.monotonic() + 5
+        self._held.clear()
         while self._more(min(deadline, time.monotonic() + 2 * _LOOK)):
             self._held.clear()
 

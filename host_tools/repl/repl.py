@@ -83,7 +83,7 @@ class Repl:
                 return
             self._pastes = False
             if answer != b"R\0":  # it knows nothing of it: "ra" of the banner
-                self._reader.until(_BANNER, deadline, "raw REPL")
+                self._reader.until(_BANNER[2:], deadline, "raw REPL")
         self._write(source, deadline)
 
     def _paste(self, source: bytes, deadline: float) -> None:

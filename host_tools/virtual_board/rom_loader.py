@@ -1,6 +1,6 @@
 """The serial loader in a chip's ROM: one request frame in, its reply frames out.
 
-Owns the commands of the ROM and their checks. Doesn't own the wire (slip, wire), the registers or
+Owns the commands of the ROM and their checks. Doesn't own the wire (slip, chip), the registers or
 the flash. Sources: esptool's "Serial Protocol" documentation, and what esptool 5.6 asks for.
 """
 
@@ -19,9 +19,9 @@ from host_tools.virtual_board.loader_protocol import (
 )
 
 _SYNC = b"\x07\x07\x12\x20" + b"\x55" * 32
-_IN_SECURE_DOWNLOAD = frozenset(
-    (Op.SYNC, Op.FLASH_BEGIN, Op.FLASH_DATA, Op.FLASH_END, Op.DEFLATE_BEGIN, Op.DEFLATE_DATA, Op.DEFLATE_END,
-     Op.SPI_SET_PARAMS, Op.SPI_ATTACH, Op.CHANGE_BAUD, Op.SECURITY_INFO)
+_BEYOND_SECURE_DOWNLOAD = frozenset(
+    (Op.MEM_BEGIN, Op.MEM_DATA, Op.MEM_END, Op.WRITE_REG, Op.READ_REG, Op.READ_FLASH_SLOW,
+     Op.SPI_FLASH_MD5)
 )  # fmt: skip
 
 
@@ -30,11 +30,8 @@ class RomLoader:
 
     sync_value = 0x20120707
     tail = b"\x00\x00"  # behind the two status bytes; a stub sends none
-    error_bad_length, error_bad_checksum, error_unknown = (
-        Error.INVALID,
-        Error.BAD_CHECKSUM,
-        Error.INVALID,
-    )
+    error_unknown = error_bad_length = Error.INVALID
+    error_bad_checksum = Error.BAD_CHECKSUM
     error_write, error_deflate = Error.WRITE, Error.DEFLATE
     md5_in_hex = True
 
@@ -83,7 +80,7 @@ class RomLoader:
     def _do(self, op: int, body: bytes, check: int) -> bytes | int:
         command = self._commands.get(op)
         secure = self.board.efuses.named("secure download mode")
-        if command is None or (secure and op not in _IN_SECURE_DOWNLOAD):
+        if command is None or (secure and op in _BEYOND_SECURE_DOWNLOAD):
             raise Refused(self.error_unknown)
         try:
             return command(body, check)

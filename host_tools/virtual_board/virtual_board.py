@@ -64,7 +64,11 @@ class VirtualBoard:
         self._timer: asyncio.TimerHandle | None = None
         self._chip = Chip(setting, self.model, self.flash, efuses, self._from_chip, self._failed)
         self._cuts = [fault for fault in setting.faults if fault.kind.startswith("cut ")]
-        self._prepare(efuses)
+        try:
+            self._prepare(efuses)
+        except CommandError:
+            self.close()
+            raise
 
     def _prepare(self, efuses: Efuses) -> None:
         if self.mac != self.setting.mac:

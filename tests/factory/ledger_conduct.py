@@ -4,7 +4,9 @@ import hashlib
 import json
 
 import pytest
+
 from host_tools.batch import Batch, Unit
+from host_tools.keys import encode_key
 from host_tools.ledger import (
     AlreadyIssued,
     BadEvent,
@@ -93,7 +95,7 @@ class Conduct:
         with pytest.raises(ForeignBoard, match="02:00:00:00:00:02 is none of them"):
             ledger.reserve("A", mac(2), CHIP)
         assert ledger.reserve("A", mac(7), CHIP).registration_id == "press-7"
-        assert list(ledger.units("A"))[0] == named
+        assert next(ledger.units("A")) == named
         assert [made.extra for made in ledger.made("A")] == [{}, {"order": "4711"}]
 
     def test_a_batch_that_is_used_up_says_so(self, ledger):
@@ -236,7 +238,7 @@ class Conduct:
         facts = {"seconds": 1.25, "ünï": ["☃", None, True], "port": "socket://[::1]:1"}
         assert ledger.append(name, "noted", **facts).facts == facts
         head = ledger.head()
-        key = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw=="
+        key = encode_key(bytes(range(64)))
         for bad in (
             {"primary_key": "x"},
             {"note": f"its key is {key}"},

@@ -38,7 +38,7 @@ class Line:
             open_ledger(str(place), name, create=True, clock=self.clock) for name in names
         ]
         batch = Batch(NAME, "ESP32_GENERIC_C3", "0ne00002193", note=note)
-        self.stations[0].create_batch(batch, units_from_range(f"sn-0001..sn-{units:04}"))
+        self.stations[0].create_batch(batch, units_from_range(f"0001..{units:04}"))
 
     def close(self) -> None:
         for station in self.stations:

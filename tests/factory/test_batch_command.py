@@ -66,10 +66,11 @@ def test_a_list_of_boards_becomes_a_batch(batch):
 
 
 def test_a_batch_is_listed_and_shown(batch):
-    create(batch, "mill-7", "--serials", "1..9")
+    create(batch, "mill-7", "--serials", "1..9", "--note", "order [4711] " + "x" * 60)
     create(batch, "mill-8", "--serials", "a1..a9", "--template", "dev-{serial}-{mac}")
     code, out, _ = batch("list")
     assert code == 0
+    assert "order [4711] " + "x" * 60 in out
     assert [line.split()[:1] for line in out.splitlines()] == [["batch"], ["mill-7"], ["mill-8"]]
     lines = [json.loads(line) for line in batch("list", "--json")[1].splitlines()]
     assert [(one["batch"], one["units"], one["states"]) for one in lines] == [

@@ -182,7 +182,7 @@ def test_what_is_no_ledger_is_told_and_left_as_it_was(tmp_path):
     with pytest.raises(NotALedger, match="is a folder"):
         open_ledger(str(tmp_path))
     for create in (False, True):
-        with pytest.raises(NoLedger, match="no ledger at|no folder"):
+        with pytest.raises(NoLedger, match=r"no ledger at|no folder"):
             open_ledger(str(tmp_path / "none" / "ledger"), create=create)
     for bad in ("", "mysql://host/db", "postgresql://[::1/db"):
         with pytest.raises(CommandError):
@@ -261,7 +261,7 @@ def test_a_damaged_file_is_no_traceback(made):
     with open(made, "r+b") as file:
         file.seek(4096)
         file.write(b"\xff" * 60_000)
-    with pytest.raises(LedgerError, match="damaged|not a ledger"), open_ledger(made) as ledger:
+    with pytest.raises(LedgerError, match=r"damaged|not a ledger"), open_ledger(made) as ledger:
         ledger.verify()
 
 

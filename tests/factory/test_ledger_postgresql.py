@@ -162,7 +162,7 @@ def test_a_server_that_goes_away_is_told_and_what_was_committed_is_there_again(s
 
 
 def test_nobody_listens(place):
-    with pytest.raises(ServerGone, match="postgresql://me@127.0.0.1:1/db can not be reached"):
+    with pytest.raises(ServerGone, match=r"postgresql://me@127\.0\.0\.1:1/db can not be reached"):
         open_ledger("postgresql://me:s3cret@127.0.0.1:1/db")
 
 
@@ -182,7 +182,7 @@ def test_the_password_comes_from_the_environment_and_is_never_told(
 ):
     place = server.url(name_of(made), "locked")
     monkeypatch.setenv("PGPASSFILE", str(tmp_path / "none"))
-    with pytest.raises(LedgerError, match="wants one: put it into ~/.pgpass or"):
+    with pytest.raises(LedgerError, match=r"wants one: put it into ~/\.pgpass or"):
         open_ledger(place)
     monkeypatch.setenv("PGPASSWORD", PASSWORD + "!")
     with pytest.raises(LedgerError, match="refuses the password") as caught:

@@ -1,0 +1,230 @@
+"""`keystead ledger` as people and scripts use it: output, one-line errors, exit codes."""
+
+import csv
+import io
+import json
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+from host_tools import cli
+from host_tools.batch import Unit
+from host_tools.ledger import open_ledger
+from tests.factory.ledger_conduct import (
+    CHIP,
+    FINGERPRINT,
+    batch,
+    hashes_again,
+    mac,
+    make,
+    units,
+)
+from tests.factory.test_ledger import change
+
+GOOD, FAILED, NEW = (f"sn-sn00{n}-mac-02-00-00-00-00-0{n}" for n in (1, 2, 3))
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A ledger with a good, a failed and a reserved board, and a free unit."""
+    found = str(tmp_path / "ledger.sqlite3")
+    clock = iter(range(1_792_000_000, 1_793_000_000, 30))
+    with open_ledger(found, "line-1", create=True, clock=lambda: next(clock)) as ledger:
+        first = Unit("sn001", extra={"order": "=4711", "state": "x"}, line=2)
+        ledger.create_batch(batch(note="first order"), [first, *units(4)[1:]])
+        good, failed, _ = (ledger.reserve("A", mac(n), CHIP) for n in (1, 2, 3))
+        make(ledger, good, port="/dev/ttyUSB0")
+        attempt = make(ledger, failed, "booted")
+        ledger.append(failed.registration_id, "failed", attempt=attempt, reason="no-proof")
+    return found
+
+
+@pytest.fixture
+def keystead(place, capsys, monkeypatch):
+    """Return run(*words): exit code, stdout, stderr of `keystead ledger` with that ledger."""
+
+    def run(*words, ledger=place):
+        monkeypatch.setenv("KEYSTEAD_LEDGER", ledger)
+        code = cli.main(["ledger", *map(str, words)])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def refused(result):
+    """Return the one line of an error: exit code 1, nothing on stdout, no traceback."""
+    code, out, error = result
+    assert (code, out, error.count("\n")) == (1, "", 1)
+    return error
+
+
+def test_boards_are_listed_one_a_line(keystead):
+    code, out, _ = keystead("list")
+    assert code == 0
+    assert [line.split("\t") for line in out.splitlines()] == [
+        [GOOD, "A", "sn001", "02:00:00:00:00:01", "good"],
+        [FAILED, "A", "sn002", "02:00:00:00:00:02", "failed", "no-proof"],
+        [NEW, "A", "sn003", "02:00:00:00:00:03", "reserved"],
+    ]
+    _, out, _ = keystead("list", "--batch", "A", "--state", "good", "--json")
+    assert json.loads(out)["fingerprint"] == FINGERPRINT
+    assert "no batch 'B': it has A" in refused(keystead("list", "--batch", "B"))
+
+
+def test_batches_say_how_far_they_have_come(keystead):
+    line = "A\tESP32_GENERIC_C3\t1 of 4 good\t1 free\t1 failed, 1 good, 1 reserved\tfirst order\n"
+    assert keystead("batches") == (0, line, "")
+    document = json.loads(keystead("batches", "--json")[1])
+    assert document["states"] == {"good": 1, "failed": 1, "reserved": 1}
+
+
+@pytest.mark.parametrize("name", [FAILED, "02:00:00:00:00:02", "sn002"])
+def test_a_board_is_shown_with_its_time_line(keystead, name):
+    code, out, _ = keystead("show", name)
+    assert code == 0
+    assert out.splitlines()[0] == f"{FAILED}  failed (no-proof)"
+    assert "fingerprint abababababababab\n" in out
+    assert (
+        "2026-10-14 17:52:40  +30.000 s  line-1       failed     attempt=1  reason=no-proof" in out
+    )
+    document = json.loads(keystead("show", name, "--json")[1])
+    assert [event["kind"] for event in document["events"]] == [
+        "reserved", "flashing", "flashed", "verified", "booted", "failed",
+    ]  # fmt: skip
+
+
+def test_an_export_has_what_an_erp_wants_and_leaves_as_csv_and_json(keystead, tmp_path):
+    _, out, _ = keystead("export")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert rows[0] == {
+        "registration_id": GOOD,
+        "serial": "sn001",
+        "mac": "02:00:00:00:00:01",
+        "batch": "A",
+        "board": "ESP32_GENERIC_C3",
+        "chip": CHIP,
+        "id_scope": "0ne00002193",
+        "state": "good",
+        "reason": "",
+        "attempts": "1",
+        "fingerprint": FINGERPRINT,
+        "reserved": "2026-10-14T17:47:40.000Z",
+        "updated": "2026-10-14T17:51:40.000Z",
+        "order": "=4711",
+    }
+    assert len(rows) == 3
+    documents = json.loads(keystead("export", "--format", "json", "--state", "good")[1])
+    assert [one["registrationId"] for one in documents] == [GOOD]
+    assert documents[0]["extra"] == {"order": "=4711", "state": "x"}
+    assert json.loads(keystead("export", "--format", "json", "--state", "scrapped")[1]) == []
+    file = tmp_path / "boards.csv"
+    assert keystead("export", "--output", file) == (0, f"{file}: 3 boards\n", "")
+    assert file.read_text() == out
+    assert "can not write" in refused(keystead("export", "--output", tmp_path / "no" / "x"))
+
+
+def test_exported_events_prove_the_chain_without_this_program(keystead):
+    _, out, _ = keystead("export", "--format", "events")
+    events = [json.loads(line) for line in out.splitlines()]
+    assert hashes_again(events)
+    assert keystead("head")[1] == f"{len(events)}:{events[-1]['hash']}\n"
+    events[3]["facts"]["attempt"] = 2
+    assert not hashes_again(events)
+    assert "is the whole ledger" in refused(keystead("export", "--format", "events", "--batch=A"))
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_what_was_exported_here_is_imported_there_and_never_issued_again(keystead, tmp_path, form):
+    file, there = tmp_path / f"boards.{form}", str(tmp_path / "there.sqlite3")
+    keystead("export", "--format", form, "--output", file)
+    words = ("import", file, "--batch", "old", "--board", "ESP32_GENERIC_C3")
+    words += ("--id-scope", "0ne00002193")
+    code, out, _ = keystead(*words, ledger=there)
+    assert (code, out.partition(";")[0]) == (0, "batch old: 3 boards imported")
+    with open_ledger(there) as ledger:
+        one = ledger.identity(GOOD)
+        assert (one.state, one.fingerprint, one.mac) == ("imported", FINGERPRINT, mac(1))
+        assert ledger.verify().identities == 3
+    assert "batch old already" in refused(keystead(*words, ledger=there))
+
+
+def test_a_list_that_is_no_list_of_boards_is_refused_whole(keystead, tmp_path):
+    file, there = tmp_path / "bad", tmp_path / "there.sqlite3"
+    words = ("import", file, "--batch", "old", "--board", "ESP32_GENERIC_C3", "--id-scope")
+    for text, why in (
+        ("[1]", "item 1 is no object"),
+        ("[{", "is not JSON"),
+        ("[]", "no boards"),
+        ("serial,mac\na,02:00:00:00:00:01\nb,zz\n", "line 3"),
+        ("serial\na\n", "line 2, serial a: names no MAC"),
+    ):
+        file.write_text(text)
+        code, out, error = keystead(*words, "0ne", ledger=str(there))
+        assert (code, out) == (1, "")
+        assert why in error
+    assert "letters and digits" in refused(keystead(*words, "0ne-1", ledger=str(there)))
+    file.unlink()
+    assert "can not read" in refused(keystead(*words, "0ne", ledger=str(there)))
+    assert not there.exists()
+
+
+def test_people_scrap_and_restore_a_board_with_a_reason(keystead):
+    assert keystead("scrap", "sn001", "--reason", "cracked") == (0, f"{GOOD}: scrapped\n", "")
+    assert "was scrapped (cracked)" in refused(keystead("scrap", GOOD, "--reason", "again"))
+    assert "scrapped (cracked)" in keystead("show", GOOD)[1]
+    assert keystead("restore", GOOD, "--reason", "wrong one")[0] == 0
+    assert "was not scrapped" in refused(keystead("restore", GOOD, "--reason", "again"))
+
+
+def test_verify_exits_with_0_or_with_3_and_says_where(keystead, place):
+    head = keystead("head")[1].strip()
+    code, out, _ = keystead("verify", "--head", head)
+    assert (code, out) == (0, f"in order: 16 events, 1 batches, 3 boards\nhead: {head}\n")
+    assert json.loads(keystead("verify", "--json")[1]) == {"ok": True, "events": 16, "head": head}
+    change(place, "UPDATE event SET facts = '{}' WHERE number = 7")
+    code, out, error = keystead("verify")
+    assert (code, out) == (3, "")
+    assert error.startswith("keystead ledger: the ledger was tampered with: event 7: ")
+    code, out, _ = keystead("verify", "--json")
+    assert (code, json.loads(out)["event"]) == (3, 7)
+    assert "is no head" in refused(keystead("verify", "--head", "soon"))
+
+
+def test_what_can_not_be_opened_is_one_line(keystead, tmp_path, monkeypatch):
+    assert "there is no ledger at" in refused(keystead("list", ledger=str(tmp_path / "none")))
+    assert "no ledger: name one" in refused(keystead("list", ledger=""))
+    secret = "postgresql://me:s3cret@127.0.0.1:1/db"
+    error = refused(keystead("list", "--ledger", secret))
+    assert "every user of this machine can read a command line" in error
+    for told in (error, refused(keystead("list", ledger=secret))):
+        assert "s3cret" not in told
+    (tmp_path / "text").write_text("x" * 5000)
+    assert "is not a ledger" in refused(keystead("list", "--ledger", tmp_path / "text"))
+
+
+def test_psycopg_that_is_missing_is_named_with_its_extra(monkeypatch, keystead):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    error = refused(keystead("list", ledger="postgresql://me@127.0.0.1:1/db"))
+    assert "pip install 'keystead[postgresql]'" in error
+
+
+def test_a_terminal_gets_colours_and_columns(place):
+    ours, theirs = pty.openpty()
+    words = [sys.executable, "-m", "host_tools", "ledger", "list", "--ledger", place]
+    environ = {**os.environ, "TERM": "xterm", "COLUMNS": "200"}
+    environ.pop("NO_COLOR", None)
+    with subprocess.Popen(words, stdout=theirs, env=environ, stdin=subprocess.DEVNULL) as process:
+        os.close(theirs)
+        said = b""
+        try:
+            while part := os.read(ours, 4096):
+                said += part
+        except OSError:  # how a pty ends
+            pass
+        assert process.wait() == 0
+    os.close(ours)
+    assert b"\x1b[1;32mgood" in said
+    assert b"\t" not in said
