@@ -36,6 +36,7 @@ SECTIONS = (
     "scale",
     "derive",
     "nvs",
+    "ledger",
     "batch",
     "flash",
 )

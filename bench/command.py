@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.figures import Unmeasured
 from host_tools.errors import CommandError
 
 # what is run, and at its end the most memory that one of its processes held, in KiB; the status
@@ -40,7 +41,12 @@ def run(
     environ: Mapping[str, str],
     stdin: Path | None = None,
 ) -> Ran:
-    """Run a module as python -m does, with more in its environment. Raises CommandError."""
+    """Run a module as python -m does, with more in its environment.
+
+    Raises CommandError if it fails, Unmeasured where memory can not be read.
+    """
+    if sys.platform != "linux":
+        raise Unmeasured("the memory of another process is read as Linux gives it")
     call = [sys.executable, "-c", _PEAK, module, *map(str, words)]
     begun = time.perf_counter()
     with open(stdin or os.devnull, "rb") as source:

@@ -9,16 +9,15 @@ import base64
 import binascii
 import csv
 import hmac
-import os
 import secrets
 import shutil
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench import command
 from bench.figures import Bar, Figure, Row, usual_rate
 from bench.workshop import Workshop
 from host_tools.errors import CommandError
@@ -31,17 +30,6 @@ _LOOPED = 200_000  # IDs of the plain loop
 _CALLED = 50  # IDs of openssl
 # "How to provision legacy devices using symmetric keys", the tab Linux
 _ARTICLE = 'printf %s "$1" | openssl sha256 -mac HMAC -macopt "hexkey:$2" -binary | base64'
-# the command, and at its end the most memory that one of its processes held, in KiB; the status
-# has it for this program alone, where rusage begins with what held the one that started it
-_PEAK = """
-import atexit, re, resource, runpy, sys
-def tell():
-    status = open("/proc/self/status").read()
-    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    print(max(int(re.search("VmHWM:[^0-9]*([0-9]+) kB", status)[1]), children), file=sys.stderr)
-atexit.register(tell)
-runpy.run_module("host_tools", run_name="__main__")
-"""
 _LOOP, _OPENSSL = "plain loop", "openssl"
 
 
@@ -88,18 +76,10 @@ def _command(key: bytes, folder: Path, count: int) -> tuple[float, float]:
     if not ids.exists():
         ids.write_text("".join(f"{name}\n" for name in _names(count)))
     output.unlink(missing_ok=True)
-    words = [sys.executable, "-c", _PEAK, "derive-key", "--csv", "--output", str(output)]
-    environ = {**os.environ, "KEYSTEAD_GROUP_KEY": base64.b64encode(key).decode()}
-    begun = time.perf_counter()
-    with open(ids, "rb") as stdin:
-        done = subprocess.run(
-            words, stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environ,
-            text=True, check=False,
-        )  # fmt: skip
-    seconds = time.perf_counter() - begun
-    if done.returncode:
-        raise CommandError(f"derive-key ended with {done.returncode}: {done.stderr}")
-    return seconds, int(done.stderr) / (1 << 10)
+    environ = {"KEYSTEAD_GROUP_KEY": base64.b64encode(key).decode()}
+    words = ("derive-key", "--csv", "--output", output)
+    ran = command.run("host_tools", words, environ, stdin=ids)
+    return ran.seconds, ran.memory
 
 
 def _looped(key: bytes, folder: Path, count: int) -> float:

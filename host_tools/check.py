@@ -1,7 +1,7 @@
 """Scan a label at packing: may this board leave?
 
 examples:
-  keystead check 'KS1|sn-0007|0123456789abcdef|mill-7|3f9a' --ledger factory.db
+  keystead check 'KS1|sn-0007|0123456789abcdef|mill-7|5cc2' --ledger factory.db
   keystead check --ledger factory.db --batch mill-7          (scan away, one label a line)
 
 A board may leave if the ledger has it as good, the fingerprint of its key and its batch are those

@@ -78,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--replace-identity",
         action="store_true",
-        help="overwrite a board that has another identity's record",
+        help="overwrite a board that has another identity's record, or another group's key",
     )
     add("--continuous", action="store_true", help="go on with the next board on the same port")
     add("--dry-run", action="store_true", help="write nothing, say what would be done")
@@ -113,6 +113,8 @@ def _ports(args: argparse.Namespace) -> list[str]:
 def _order(args: argparse.Namespace, book: ledger.Ledger) -> Order:
     batch = book.batch(args.batch)
     board = boards.get(batch.board)
+    if args.config is None:
+        print("no --config: the boards know no network", file=sys.stderr)
     image = micropython_image.chosen(args, board)
     with Console(stderr=True).status("compiling the firmware"):
         files = content(board, args.config, args.app, args.ca)

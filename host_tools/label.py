@@ -8,7 +8,7 @@ examples:
   keystead label --batch mill-7 --output - --format csv
 
 The QR code holds the registration ID, the first 16 digits of the key's fingerprint and the batch,
-and no secret: KS1|sn-0007-mac-a1-b2-c3-d4-e5-f6|0123456789abcdef|mill-7|3f9a. `keystead check`
+and no secret: KS1|sn-0007-mac-a1-b2-c3-d4-e5-f6|0123456789abcdef|mill-7|ebcd. `keystead check`
 reads it at packing. Boards are named by registration ID, MAC or serial; of a batch those that are
 good get a label. Without --output the code is shown on the terminal. Layouts: L7160 (21 a sheet),
 L7651 (65), L4731 (189), 5160 (30, Letter).
@@ -22,7 +22,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
+from rich.text import Text
 
 from host_tools.errors import CommandError
 from host_tools.labels import pdf, sheet, svg, zpl
@@ -32,6 +34,9 @@ from host_tools.ledger import Ledger, opened
 from host_tools.ledger import add_arguments as add_ledger
 from host_tools.ledger.rules import STATES
 
+_QUIET = 4  # modules of light around a code
+# nothing, lower half, upper half, both
+_BLOCKS = " \N{LOWER HALF BLOCK}\N{UPPER HALF BLOCK}\N{FULL BLOCK}"
 _SHEETS = ("pdf", "html")
 _FORMATS = (*_SHEETS, "svg", "zpl", "csv")
 
@@ -160,24 +165,23 @@ def _watched() -> bool:
 
 
 def _show(boards: Sequence[Labelled]) -> None:
+    console = Console(highlight=False, soft_wrap=True)
     for one in boards:
-        print(f"{one.registration_id}  {one.batch}  key {one.fingerprint}")
-        if sys.stdout.isatty():
-            _blocks(one.code)
-        else:
-            _blocks(one.code)
-        print(one.code)
+        print(f"{one.registration_id}  {one.batch}  key {one.fingerprint}", flush=True)
+        for line in blocks(one.code, dark_ink=console.is_terminal):
+            console.print(Text(line, "black on bright_white" if console.is_terminal else ""))
+        print(one.code, flush=True)
 
 
-def _blocks(text: str) -> None:
-    """Print a code in half blocks, light on dark as most terminals are, without colours."""
-    rows = [bytes(len(modules(text)) + 8)] * 4
-    rows += [bytes(4) + row + bytes(4) for row in modules(text)]
-    rows += [rows[0]] * (4 + len(rows) % 2)
-    for upper, lower in zip(rows[::2], rows[1::2], strict=False):
-        print(
-            "".join(
-                " \N{LOWER HALF BLOCK}\N{UPPER HALF BLOCK}\N{FULL BLOCK}"[2 * (not a) + (not b)]
-                for a, b in zip(upper, lower, strict=True)
-            )
-        )
+def blocks(text: str, dark_ink: bool) -> Iterator[str]:
+    """Give the lines of a code in half blocks, two rows each, with its quiet zone.
+
+    dark_ink: on light ground; else for light letters on a dark terminal, whose colours we don't
+    know.
+    """
+    rows = [bytes(_QUIET) + row + bytes(_QUIET) for row in modules(text)]
+    blank = bytes(len(rows[0]))
+    rows = [blank] * _QUIET + rows + [blank] * (_QUIET + len(rows) % 2)
+    for upper, lower in zip(rows[::2], rows[1::2], strict=True):
+        inked = ((a == dark_ink, b == dark_ink) for a, b in zip(upper, lower, strict=True))
+        yield "".join(_BLOCKS[2 * a + b] for a, b in inked)

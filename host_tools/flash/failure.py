@@ -17,6 +17,7 @@ REMEDIES = {
     "flash-unknown": "check the flash chip's connections, then run the command again",
     "secured": "its eFuses allow no plain flashing: use a board without them",
     "other-identity": "find out whose board it is; --replace-identity overwrites it",
+    "other-key": "is this the batch's group key? --replace-identity takes a new one",
     "board-swapped": "leave the board on its port until it is done; run the command again",
     # while it is written
     "write-failed": "run the command again; if it comes back, the flash or the line is bad",

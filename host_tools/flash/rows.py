@@ -34,6 +34,8 @@ _DOING = {
 }
 # about how long each step is beside the others
 _WEIGHTS = {"write": 20, "boot": 5, "verify": 4, "register": 8}
+_WIDE = 110  # columns
+_BAR = 12  # columns
 _TENTHS = 10  # times a second that the table is drawn
 
 
@@ -61,7 +63,7 @@ def shown(ports: Sequence[str], as_json: bool) -> Iterator[View]:
     if as_json:
         yield Objects()
     elif console.is_terminal:
-        rows = Rows(ports)
+        rows = Rows(ports, console)
         with Live(get_renderable=rows.table, console=console, refresh_per_second=_TENTHS):
             yield rows
     else:
@@ -128,37 +130,41 @@ class Row:
 
 
 class Rows:
-    """A live table with a row for each port."""
+    """A live table with a row for each port; how a board ended is said above it, and stays."""
 
-    def __init__(self, ports: Sequence[str]) -> None:
+    def __init__(self, ports: Sequence[str], console: Console) -> None:
         self._rows = {port: Row() for port in ports}
+        self._console = console
+        self._wide = console.width >= _WIDE  # else there is no room for MACs
 
     def take(self, news: News) -> None:
         """Take what changed; the table is drawn anew by and by."""
         self._rows[news.port].take(news)
+        if news.outcome:
+            self._console.print(said(news.outcome), soft_wrap=True)
 
     def table(self) -> Table:
         """Return the table as it is now."""
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for name in ("port", "", "", "MAC", "registration ID"):
-            table.add_column(name, no_wrap=name != "", overflow="fold")
-        table.add_column("s", justify="right")
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True)
+        for name in ("port", "step", "", *(["MAC"] if self._wide else [])):
+            table.add_column(name, no_wrap=True)
+        table.add_column("registration ID", overflow="fold", ratio=1)
+        table.add_column("s", justify="right", no_wrap=True)
         for port, row in self._rows.items():
-            table.add_row(port, *_cells(row))
+            mac = [Text(row.mac)] if self._wide else []
+            table.add_row(port, *_step(row), *mac, row.registration_id, _seconds(row))
         return table
 
 
-def _cells(row: Row) -> tuple[Text | ProgressBar, ...]:
-    outcome = row.outcome
-    seconds = outcome.seconds if outcome else time.monotonic() - row.begun
-    bar = ProgressBar(total=1, completed=1 if outcome else row.done(), width=20)
-    name = Text(row.registration_id)
-    state = Text(_DOING.get(row.step, row.step))
-    if outcome:
-        state = _state(outcome)
-        if outcome.result == "failed":
-            name = Text(outcome.message, style="red")
-    return state, bar, Text(row.mac), name, Text(f"{seconds:.1f}")
+def _step(row: Row) -> tuple[Text, ProgressBar | Text]:
+    if row.outcome and row.step != "wait":
+        return _state(row.outcome), Text()
+    doing = Text(_DOING.get(row.step, row.step))
+    return doing, ProgressBar(total=1, completed=row.done(), width=_BAR)
+
+
+def _seconds(row: Row) -> str:
+    return f"{row.outcome.seconds if row.outcome else time.monotonic() - row.begun:.1f}"
 
 
 def _state(outcome: Outcome) -> Text:

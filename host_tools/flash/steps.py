@@ -234,6 +234,12 @@ class Line:
             **load.facts,
         }
         fingerprint = keys.fingerprint(record.keys()[0])
+        if identity.fingerprint not in (None, fingerprint) and not self.order.replace_identity:
+            raise FlashFailure(
+                "other-key",
+                f"the key derived for {identity.registration_id} is not the one of its last run"
+                f" ({fingerprint[:16]}, the ledger has {str(identity.fingerprint)[:16]})",
+            )
         number = self.book.begin_attempt(
             identity.registration_id, "flashing", fingerprint=fingerprint, **facts
         )

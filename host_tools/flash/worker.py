@@ -28,6 +28,7 @@ from keystead.failure import printable
 ROM_BAUD = CONSOLE_BAUD = 115_200  # bits/s
 _ATTEMPTS = 4  # resets, each with five tries to sync: about ten seconds
 _WINDOW = 1.0  # seconds of one look at the console
+_COMES_BACK, _AGAIN = 5.0, 0.1  # seconds
 _PROOF = 20.0  # seconds: HMAC in Python takes well under one
 _LONGEST = 4096  # bytes of a line without an end
 _POWERED = "(POWERON"  # what a ROM prints when power comes, or the RESET button was pressed
@@ -77,7 +78,7 @@ def serve(pipe: "Connection[Any, Any]", url: str) -> None:
     """Answer calls until the pipe is closed."""
     progress = Progress(lambda fraction: pipe.send(("progress", fraction)))
     log.set_logger(progress)  # of the whole process: the reason why each port has one
-    # esptool spells out every byte in hex for a trace that is off: nine tenths of its time
+    # esptool spells out every byte in hex for a trace that is off: most of its time
     esptool.loader.HexFormatter = lambda data: ""
     bench = Bench(url, progress)
     try:
@@ -105,10 +106,13 @@ def _answered(bench: "Bench", name: str, words: tuple[Any, ...]) -> tuple[str, A
 class Bench:
     """A port and what is on it; methods as in steps.Port."""
 
-    def __init__(self, url: str, progress: Progress) -> None:
-        """progress: what esptool's logger is set to."""
+    def __init__(
+        self, url: str, progress: Progress, opened: Callable[[str], Any] | None = None
+    ) -> None:
+        """progress: what esptool's logger is set to; opened: opens a line by its URL."""
         self._url = url
         self._progress = progress
+        self._opened = opened or _opened
         self._line: Any = None
         self._esp: ESPLoader | None = None
         self._rest = b""
@@ -142,7 +146,7 @@ class Bench:
 
     def _open(self) -> None:
         if self._line is None:
-            self._line = Counted(_opened(self._url))
+            self._line = Counted(self._opened(self._url))
         elif not self._line.is_open:  # esptool closes what it can not talk to
             self._line.open()
         self._rest = b""
@@ -223,6 +227,26 @@ class Bench:
 
     def line(self, seconds: float) -> str | None:
         """Return the next line of the console; see steps.Port."""
+        try:
+            return self._next_line(seconds)
+        except _LINE_ERRORS:
+            if "://" in self._url:
+                raise
+            self._reopen()  # a chip with USB of its own goes away when it is reset
+            return None
+
+    def _reopen(self) -> None:
+        end = time.monotonic() + _COMES_BACK
+        while True:
+            self._line.close()
+            try:
+                return self._line.open()  # type: ignore[no-any-return]
+            except _LINE_ERRORS:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(_AGAIN)
+
+    def _next_line(self, seconds: float) -> str | None:
         self._line.timeout = min(_WINDOW, seconds)
         while b"\n" not in self._rest and len(self._rest) < _LONGEST:
             data = self._line.read(max(1, min(self._line.in_waiting, _LONGEST)))

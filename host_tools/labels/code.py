@@ -1,6 +1,6 @@
 """The text in a label's QR code: who the board is, its key's fingerprint, its batch.
 
-    KS1|sn-0007-mac-a1-b2-c3-d4-e5-f6|0123456789abcdef|mill-7|3f9a
+    KS1|sn-0007-mac-a1-b2-c3-d4-e5-f6|0123456789abcdef|mill-7|ebcd
 
 KS1 is the version; the last field checks the rest (CRC-16/XMODEM, four hex digits), which finds a
 scanner that is set to another keyboard than the computer, and what was typed by hand. No field can

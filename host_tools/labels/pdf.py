@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import BinaryIO
 
+from reportlab import rl_config  # type: ignore[import-untyped]
 from reportlab.lib.units import mm  # type: ignore[import-untyped]
 from reportlab.pdfgen.canvas import Canvas  # type: ignore[import-untyped]
 from reportlab.pdfgen.pathobject import PDFPathObject  # type: ignore[import-untyped]
@@ -14,6 +15,7 @@ from host_tools.labels.drawing import Code, Shape, Text, modules, printable, run
 from host_tools.labels.sheet import Layout
 
 _GREY = 0.27
+rl_config.useA85 = 0  # bytes as they are, not as text: nobody reads them, and they are fewer
 
 
 def write(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "KEYSTEAD_DPS_CONNECTION_STRING"
 _VERSION = "2021-10-01"
-_PAGE = "1000"  # items; DPS gives fewer if it likes
+_PAGE = 1000  # items; DPS gives fewer if it likes
 _LIFE = 3600  # seconds a token is good for
 _PATIENCE = 30.0  # seconds for an answer
 _TRIES = 6  # of one request that DPS has no time for
@@ -88,11 +88,16 @@ class Dps:
         *,
         clock: Callable[[], float] = time.time,
         wait: Callable[[float], object] = time.sleep,
+        page: int = _PAGE,
     ) -> None:
-        """url: dial this instead of the policy's host; ca: trust this and nothing else."""
+        """url: dial this instead of the policy's host; ca: trust this and nothing else.
+
+        clock: seconds since 1970; wait: called with seconds when DPS has no time; page: how many
+        items to ask for at once. Raises CommandError.
+        """
         import httpx  # a tenth of a second that other verbs have better use for
 
-        self._policy, self._clock, self._wait = policy, clock, wait
+        self._policy, self._clock, self._wait, self._page = policy, clock, wait, page
         self.url = _address(url or f"https://{policy.host}")
         self._http = httpx.Client(
             base_url=self.url,
@@ -115,7 +120,7 @@ class Dps:
 
     def groups(self) -> list[str]:
         """Return the names of all enrollment groups; CommandError."""
-        found = self._query("/enrollmentGroups/query", "list its enrollment groups (use --group)")
+        found = self._query("/enrollmentGroups/query", "list its enrollment groups (or name one with --group)")
         return [str(one["enrollmentGroupId"]) for one in found]
 
     def registrations(self, group: str) -> Iterator[dict[str, Any]]:
@@ -131,7 +136,7 @@ class Dps:
     def _query(self, path: str, what: str) -> Iterator[dict[str, Any]]:
         more = ""
         while True:
-            headers = {"x-ms-max-item-count": _PAGE}
+            headers = {"x-ms-max-item-count": str(self._page)}
             if more:
                 headers["x-ms-continuation"] = more
             answer = self._ask(path, headers, what)

@@ -124,9 +124,7 @@ class Xts:
     def __init__(self, key: bytes) -> None:
         """Take a key of 64 bytes. Raises NvsError."""
         _check_key(key)
-        data = Cipher(algorithms.AES(key[: KEY // 2]), modes.ECB())
-        self._encrypt = data.encryptor().update
-        self._decrypt = data.decryptor().update
+        self._data = Cipher(algorithms.AES(key[: KEY // 2]), modes.ECB())
         tweaks = Cipher(algorithms.AES(key[KEY // 2 :]), modes.ECB())
         self._tweak = tweaks.encryptor().update
 
@@ -144,11 +142,11 @@ class Xts:
 
     def encrypt(self, plain: bytes, masks: int) -> bytes:
         """Return whole entries encrypted under their masks."""
-        return _xor(self._encrypt(_xor(plain, masks)), masks)
+        return _xor(self._data.encryptor().update(_xor(plain, masks)), masks)
 
     def decrypt(self, secret: bytes, masks: int) -> bytes:
         """Return whole entries decrypted under their masks."""
-        return _xor(self._decrypt(_xor(secret, masks)), masks)
+        return _xor(self._data.decryptor().update(_xor(secret, masks)), masks)
 
 
 def _xor(data: bytes, masks: int) -> bytes:

@@ -16,6 +16,7 @@ from host_tools.toolchain import places, sources
 from host_tools.toolchain.apt import PrivateApt, fit
 from host_tools.toolchain.host import Host
 from host_tools.toolchain.log import CommandFailed, Log
+from host_tools.toolchain.sources import Source
 from host_tools.toolchain.stamps import Stamp, key_of, whole
 
 VERSIONS = {"bookworm": "15", "trixie": "17"}
@@ -42,9 +43,13 @@ class Programs:
 class PostgresqlServer:
     """The folder with a PostgreSQL server and the libraries it needs."""
 
-    def __init__(self, home: Path, host: Host) -> None:
+    def __init__(
+        self, home: Path, host: Host, source: Source | None = None, retries: int = 3
+    ) -> None:
         self.folder = home / "postgresql"
         self.host = host
+        self._source = source
+        self._retries = retries
         self._stamp = Stamp(home / "stamps" / "postgresql")
 
     @property
@@ -70,9 +75,11 @@ class PostgresqlServer:
         return None
 
     def _unpack(self, folder: Path, log: Log) -> None:
-        source = fit(sources.mirror(sources.read(), self.host.codename))
+        source = fit(self._source or sources.mirror(sources.read(), self.host.codename))
         scratch, suite = folder / "apt", self.host.codename
-        apt = PrivateApt(scratch, source, [self.host.architecture], log, suite=suite)
+        apt = PrivateApt(
+            scratch, source, [self.host.architecture], log, self._retries, suite=suite
+        )
         apt.update()
         server = f"postgresql-{VERSIONS[suite]}"
         apt.unpack([server, *_libraries(server, scratch, log)], folder)

@@ -1,5 +1,6 @@
 """`keystead flash` against virtual boards: whole runs, and runs that end in the middle."""
 
+import io
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 import keystead
 from host_tools import boards, cli, keys
@@ -62,7 +64,7 @@ def flashed(
 ) -> list[Outcome]:
     source = DeviceKeys(HeldKey(GROUP_KEY, "a test's key"))
     ports = [board.urls[0] for board in boards]
-    view = Rows(ports)
+    view = Rows(ports, Console(quiet=True, width=80))
     outcomes = follow(Station(order, ledger, source, dry).run(ports), view)
     assert view.table().row_count == len(ports)
     return sorted(outcomes, key=lambda outcome: ports.index(outcome.port))
@@ -244,8 +246,9 @@ def test_wrong_usage_is_said_in_one_line(
     assert "is not a speed" in capsys.readouterr().err
 
 
-def test_rows_show_who_is_where_and_why_one_failed() -> None:
-    rows = Rows(["a", "b"])
+def test_rows_show_who_is_where_and_say_why_one_failed() -> None:
+    console = Console(width=120, file=io.StringIO())
+    rows = Rows(["a", "b"], console)
     for news in (
         News("a", step="connect"),
         News("a", mac=MACS[0]),
@@ -259,4 +262,6 @@ def test_rows_show_who_is_where_and_why_one_failed() -> None:
     told = [[str(cell) for cell in column.cells] for column in table.columns]
     assert told[1] == ["writing", "FAILED no-answer"]
     assert told[3][0] == MACS[0].hex(":")
-    assert told[4] == [NAMES[0], "nobody is there"]
+    assert told[4] == [NAMES[0], ""]
+    assert "b: FAILED no-answer" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert "nobody is there" in console.file.getvalue()  # type: ignore[attr-defined]

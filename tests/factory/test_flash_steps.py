@@ -16,8 +16,10 @@ from host_tools.flash.console import Boot, Registration
 from host_tools.flash.failure import REMEDIES, FlashFailure
 from host_tools.flash.load import Load, around, cut, joined, used
 from host_tools.flash.proof import Challenge, nonce
+from host_tools.flash.station import DeviceKeys
 from host_tools.images import parts
 from host_tools.images.parts import Part
+from host_tools.key_sources import HeldKey
 from host_tools.ledger import ForeignBoard, Ledger, Scrapped, open_ledger
 from host_tools.ledger.rules import STEPS
 from keystead import proof
@@ -189,6 +191,21 @@ def test_an_identity_is_replaced_where_that_is_said(ledger: Ledger) -> None:
     _give(bench.board, FactoryRecord(MAC, "0ne00009999", "sn-7-of-somebody", bytes(32)))
     made = line(bench, ledger, order(replace_identity=True)).flash()
     assert bench.board.record().registration_id == made.registration_id
+
+
+def test_a_key_from_another_group_is_refused(ledger: Ledger) -> None:
+    bench = port()
+    made = line(bench, ledger).flash()
+    before = bytes(bench.board.flash)
+    again = line(bench, ledger)
+    again.keys = DeviceKeys(HeldKey(bytes(32), "another"), HeldKey(bytes(33), "its other"))
+    failure = refused(again.flash)
+    assert (failure.reason, failure.step) == ("other-key", "reserve")
+    assert ledger.identity(made.registration_id).state == "good"
+    assert bench.board.flash == before
+    again.order = order(replace_identity=True)
+    again.flash()
+    assert bench.board.record().keys() == list(again.keys.device_keys(made.registration_id))
 
 
 def test_a_board_of_another_batch_and_a_scrapped_one_are_refused(ledger: Ledger) -> None:

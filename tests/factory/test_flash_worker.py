@@ -9,10 +9,12 @@ import pytest
 from esp_pylib.logger import EspLog
 from esptool.logger import log
 
+from host_tools.flash.counted import Counted
 from host_tools.flash.failure import FlashFailure
 from host_tools.flash.link import Link
 from host_tools.flash.worker import Bench, Progress
 from host_tools.images.parts import Part
+from host_tools.serial_line import open_line
 from host_tools.virtual_board import farm
 from host_tools.virtual_board.board_setting import BoardSetting
 from host_tools.virtual_board.farm import VirtualBoard
@@ -98,6 +100,22 @@ def test_a_noisy_line_is_survived_or_told() -> None:
             port.connect(115_200)
             port.write(blocks(IMAGE))
         assert board.flash.read(0x100000, 150_000) == CHANCE
+
+
+class _Adapter(Counted):
+    """A line that carries nothing at more than 115 200 baud."""
+
+    def write(self, data: bytes) -> int | None:
+        return super().write(data) if self.baudrate <= 115_200 else len(data)
+
+
+def test_a_line_that_can_not_do_the_speed_is_used_at_115200() -> None:
+    with powered() as board:
+        made = Bench(board.urls[0], Progress(lambda _: None), lambda u: _Adapter(open_line(u)))
+        chip = made.connect(460_800)
+        assert chip.baud == 115_200
+        assert made.write(blocks(IMAGE[:1])) == 150_000
+        made.close()
 
 
 def test_a_port_that_is_stuck_or_absent_is_told() -> None:

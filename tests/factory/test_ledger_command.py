@@ -88,7 +88,7 @@ def test_a_board_is_shown_with_its_time_line(keystead, name):
     assert out.splitlines()[0] == f"{FAILED}  failed (no-proof)"
     assert "fingerprint abababababababab\n" in out
     assert (
-        "2026-10-14 17:52:40  +30.000 s  line-1       failed     attempt=1  reason=no-proof" in out
+        "2026-10-14 17:54:10  +30.000 s  line-1       failed     attempt=1  reason=no-proof" in out
     )
     document = json.loads(keystead("show", name, "--json")[1])
     assert [event["kind"] for event in document["events"]] == [

@@ -3,6 +3,7 @@
 import psycopg
 import pytest
 
+from bench.postgresql_server import name_of, started
 from host_tools.errors import CommandError
 from host_tools.ledger import (
     LedgerError,
@@ -14,15 +15,19 @@ from host_tools.ledger import (
     Tampered,
     open_ledger,
 )
+from host_tools.toolchain import postgresql
 from tests.factory.ledger_conduct import CHIP, Conduct, batch, mac, make, units
 from tests.factory.ledger_stations import race
-from tests.factory.postgresql_bench import name_of, started
 
 PASSWORD = "correct horse"
 
 
 @pytest.fixture(scope="module")
 def server():
+    try:
+        postgresql.found()
+    except CommandError as why:
+        pytest.skip(str(why))
     with started() as found:
         found.execute(f"CREATE ROLE locked LOGIN PASSWORD '{PASSWORD}'")
         yield found

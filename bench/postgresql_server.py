@@ -1,7 +1,6 @@
-"""A PostgreSQL server for tests: a real one, in a folder of its own, gone afterwards."""
+"""A PostgreSQL server for the bench and for tests: a real one, in a folder that goes with it."""
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -12,15 +11,14 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
-import pytest
 
-from host_tools.errors import CommandError
 from host_tools.toolchain import postgresql
 
 _NOBODY = 65534  # whom the server runs as where root runs the tests: it refuses root
-_SETTINGS = ("fsync=off", "max_connections=60", "listen_addresses=", "log_checkpoints=off")
+_SETTINGS = ("max_connections=60", "listen_addresses=", "log_checkpoints=off")
 # one user needs a password, which tests of passwords use
 _ACCESS = "local all locked scram-sha-256\nlocal all all trust\n"
 
@@ -31,12 +29,13 @@ class Server:
 
     folder: Path
     programs: postgresql.Programs
+    durable: bool = False  # what is committed is to outlive a power cut
     _process: subprocess.Popen[str] | None = None
     _numbers: Iterator[int] = field(default_factory=count)
 
-    def run(self, *words: str, **more: Any) -> subprocess.Popen[str]:
+    def run(self, *words: str) -> subprocess.Popen[str]:
         """Start a program as the server's user."""
-        other = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
+        user = _NOBODY if os.geteuid() == 0 else None
         return subprocess.Popen(
             words,
             env={**os.environ, **self.programs.environ, "LC_ALL": "C"},
@@ -44,8 +43,9 @@ class Server:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            **(other if os.geteuid() == 0 else {}),
-            **more,
+            user=user,
+            group=user,
+            extra_groups=None if user is None else [],
         )
 
     def init(self) -> None:
@@ -58,11 +58,12 @@ class Server:
 
     def start(self) -> None:
         """Start, and return when connections are accepted."""
-        settings = [word for setting in _SETTINGS for word in ("-c", setting)]
+        fsync = () if self.durable else ("fsync=off",)
+        settings = [word for setting in (*_SETTINGS, *fsync) for word in ("-c", setting)]
         words = ["-D", str(self.folder / "data"), "-k", str(self.folder), *settings]
         self._process = self.run(self.programs.path("postgres"), *words)
         said = ""
-        for line in self._process.stdout:
+        for line in self._process.stdout or ():
             said += line
             if "ready to accept connections" in line:
                 return
@@ -94,16 +95,13 @@ class Server:
 
 
 @contextmanager
-def started() -> Iterator[Server]:
-    """Run a server until the block ends; skip the test where there is none."""
-    try:
-        programs = postgresql.found()
-    except CommandError as why:
-        pytest.skip(str(why))
+def started(durable: bool = False) -> Iterator[Server]:
+    """Run a server until the block ends; CommandError says why there is none."""
+    programs = postgresql.found()
     folder = Path(tempfile.mkdtemp(prefix="keystead-pg-"))  # a socket's path is to be short
     if os.geteuid() == 0:
         os.chown(folder, _NOBODY, _NOBODY)
-    server = Server(folder, programs)
+    server = Server(folder, programs, durable)
     try:
         server.init()
         server.start()
@@ -114,5 +112,5 @@ def started() -> Iterator[Server]:
 
 
 def name_of(url: str) -> str:
-    """Return the database's name in a URL."""
-    return re.search("/([a-z_0-9]+)\\?", url)[1]
+    """Return the database's name in a URL that Server.url() made."""
+    return urlsplit(url).path.removeprefix("/")

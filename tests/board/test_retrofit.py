@@ -1,0 +1,427 @@
+"""A board that runs MicroPython becomes one that runs Keystead, or stays what it was."""
+
+import json
+import subprocess
+import tarfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import serial  # type: ignore[import-untyped]
+
+import keystead
+from host_tools import boards, cli, nvs
+from host_tools.batch import Batch, units_from_range
+from host_tools.errors import CommandError
+from host_tools.images import board_files, filesystem
+from host_tools.keys import derive_device_key, encode_key
+from host_tools.ledger import open_ledger
+from host_tools.repl import Entry, Repl
+from host_tools.retrofit import backup, board_facts, on_board, plan
+from host_tools.retrofit.board_facts import BoardFacts
+from host_tools.retrofit.failure import RetrofitFailure
+from host_tools.retrofit.meeting import Meeting
+from host_tools.retrofit.order import Order
+from host_tools.retrofit.owner import NoAttempt
+from host_tools.retrofit.port import Port
+from host_tools.retrofit.record import Found
+from host_tools.retrofit.steps import Retrofit
+from host_tools.serial_line import LineError, open_line
+from host_tools.toolchain import micropython
+from host_tools.virtual_board.farm import VirtualBoard
+from keystead.record import FactoryRecord, unpack
+from tests.board.repl_bench import NVS, VFS, Console, image, running
+
+ROOT = Path(__file__).parents[2]
+GROUP_KEY = bytes(range(64))
+MAC = bytes.fromhex("a0b1c2d3e4f5")
+NAME = "sn-7-mac-a0-b1-c2-d3-e4-f5"
+TICKING = b"import time\nwhile True:\n    print('tick')\n    time.sleep(0.02)\n"
+OWN = {"main.py": TICKING, "boot.py": b"print('booted')\n", "data/log.txt": b"x" * 5000}
+
+
+def record(name: str = NAME) -> FactoryRecord:
+    return FactoryRecord(MAC, "0ne1", name, derive_device_key(GROUP_KEY, name))
+
+
+def flash(folder: Path, files: Mapping[str, bytes] = OWN, kept: bytes = b"") -> Path:
+    """A flash with MicroPython and somebody's own files, and with this record, if there is one."""
+    file = folder / "flash.bin"
+    content = filesystem.of_files(files, (4 << 20) - VFS)
+    file.write_bytes(image().ljust(VFS, b"\xff") + content)
+    if kept:
+        entries = [nvs.Entry("keystead", "record", "binary", kept)]
+        with open(file, "r+b") as stream:
+            stream.seek(NVS)
+            stream.write(nvs.partition(entries, 0x6000))
+    return file
+
+
+def files_of(board: VirtualBoard) -> dict[str, bytes]:
+    return filesystem.read(board.flash.read(VFS, board.flash.size - VFS))
+
+
+def nvs_of(board: VirtualBoard) -> dict[tuple[str, str], Any]:
+    return nvs.read(board.flash.read(NVS, 0x6000))
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Iterator[VirtualBoard]:
+    with running(micropython=False, flash=flash(tmp_path)) as board:
+        yield board
+
+
+@pytest.fixture(scope="module")
+def content() -> dict[str, bytes]:
+    return board_files.content(boards.get("ESP32_GENERIC_C3"))
+
+
+class Cable:
+    """The line to a board, which goes when the board loses its power."""
+
+    def __init__(self, board: VirtualBoard) -> None:
+        self._board = board
+        self._line = open_line(board.urls[0])
+
+    def __getattr__(self, name: str) -> Any:
+        if not self._board.powered and name != "close":
+            raise serial.SerialException("device disconnected")
+        return getattr(self._line, name)
+
+    @property
+    def timeout(self) -> float | None:
+        return self._line.timeout  # type: ignore[no-any-return]
+
+    @timeout.setter
+    def timeout(self, seconds: float) -> None:
+        self._line.timeout = seconds
+
+
+def plugged(board: VirtualBoard) -> Port:
+    def opener(url: str) -> Cable:
+        if not board.powered:
+            raise LineError(f"{url}: there is no such port")
+        return Cable(board)
+
+    return Port(board.urls[0], opener, back=0.1)
+
+
+class Owner:
+    """Whoever has one record to give."""
+
+    def __init__(self, gives: FactoryRecord) -> None:
+        self.gives = gives
+
+    def name(self, facts: BoardFacts, found: Found | None) -> str:
+        return self.gives.registration_id
+
+    def record(self, facts: BoardFacts, found: Found | None) -> FactoryRecord:
+        return self.gives
+
+    def begin(self, record: FactoryRecord, facts: BoardFacts) -> NoAttempt:
+        return NoAttempt()
+
+
+class Quiet:
+    """Told everything; unplugs the board at a step, or so many bytes of flash after it."""
+
+    def __init__(self, board: VirtualBoard, at: str = "", after: int = 0) -> None:
+        self._board, self._at, self._after = board, at, after
+        self.facts: list[str] = []
+
+    def step(self, name: str, total: int = 0) -> None:
+        if name == self._at:
+            if self._after:
+                self._board.flash.bytes_left = self._after
+            else:
+                self._board.power_off()
+
+    def moved(self, size: int) -> None:
+        pass
+
+    def fact(self, text: str) -> None:
+        self.facts.append(text)
+
+
+def retrofit(
+    board: VirtualBoard, port: Port, content: Mapping[str, bytes], told: Quiet, **order: Any
+) -> Retrofit:
+    wanted: dict[str, Any] = {"given": (), "backup": None, "version": keystead.__version__}
+    owner = Owner(order.pop("whose", record()))
+    what = Order(lambda facts: content, **{**wanted, **order})
+    return Retrofit(Meeting(port, what, owner, told, patience=5))
+
+
+def run(board: VirtualBoard, content: Mapping[str, bytes], **order: Any) -> Any:
+    with plugged(board) as port:
+        return retrofit(board, port, content, Quiet(board), **order).run()
+
+
+# - - - the command
+
+
+def test_a_board_in_the_field_becomes_a_good_one_of_the_ledger(
+    board: VirtualBoard, tmp_path: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    monkeypatch.setenv("KEYSTEAD_GROUP_KEY", encode_key(GROUP_KEY))
+    place, saved = tmp_path / "ledger.db", tmp_path / "{mac}.tar"
+    with open_ledger(str(place), create=True) as book:
+        batch = Batch("field", "ESP32_GENERIC_C3", "0ne1")
+        book.create_batch(batch, units_from_range("7..9"))
+    words = ["--port", board.urls[0], "--ledger", str(place), "--batch", "field"]
+    assert cli.main(["retrofit", *words, "--backup", str(saved)]) == 0
+    told = capsys.readouterr().out
+    assert f"good: {NAME}, MAC a0:b1:c2:d3:e4:f5; " in told
+    assert "  kept in /before-keystead: /boot.py, /main.py\n" in told
+    Console(board).wait_for(b"network-unset")  # it goes on by itself
+
+    files = files_of(board)
+    assert files["before-keystead/main.py"] == TICKING
+    assert files["data/log.txt"] == OWN["data/log.txt"]
+    assert "lib/rim/start.mpy" in files
+    assert not [path for path in files if path.startswith("keystead.")]
+    kept = nvs_of(board)
+    assert unpack(kept[("keystead", "record")], MAC).pack() == record().pack()
+    assert ("keystead", "retrofit") not in kept
+    with tarfile.open(tmp_path / "a0b1c2d3e4f5.tar") as tar:
+        names = {info.name: info for info in tar}
+        assert set(names) == {*OWN, "data"}
+        assert tar.extractfile("main.py").read() == TICKING  # type: ignore[union-attr]
+        assert names["main.py"].mode == 0o600
+    with open_ledger(str(place)) as book:
+        assert book.identity(NAME).state == "good"
+        kinds = [event.kind for event in book.events(NAME)]
+        assert kinds == [
+            "reserved", "retrofitting", "retrofitted", "verified", "booted", "proven", "good",
+        ]  # fmt: skip
+    key = derive_device_key(GROUP_KEY, NAME)
+    for secret in (key, GROUP_KEY):
+        for form in (secret, secret.hex().encode(), encode_key(secret).encode()):
+            everything = [path for path in tmp_path.iterdir() if path.name != "flash.bin"]
+            assert not [path for path in everything if form in path.read_bytes()]
+            assert form.decode("latin-1") not in told
+
+
+def test_a_dry_run_changes_nothing_and_the_board_goes_on(
+    board: VirtualBoard, monkeypatch: Any, capsys: Any
+) -> None:
+    before = board.flash.read(VFS, board.flash.size - VFS)
+    words = ["--port", board.urls[0], "--id-scope", "0ne1", "--serial", "7", "--dry-run"]
+    assert cli.main(["retrofit", *words, "--json"]) == 0
+    [*_, told] = capsys.readouterr().out.splitlines()
+    assert json.loads(told)["result"] == "would"
+    assert json.loads(told)["registrationId"] == NAME
+    assert json.loads(told)["files"]["replaced"] == 2
+    Console(board).wait_for(b"tick")
+    assert board.flash.read(VFS, board.flash.size - VFS) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "give --ledger and --batch, or for one board --id-scope and --serial"),
+        (["--id-scope", "0ne1"], "give --serial or --registration-id"),
+        (["--batch", "b", "--serial", "7"], "--serial is the batch's: leave it out"),
+        (["--id-scope", "0ne1", "--serial", "7", "--mac", "a0b1c2d3e4f6", "--dry-run"],
+         "the board has MAC a0:b1:c2:d3:e4:f5, not a0:b1:c2:d3:e4:f6"),
+        (["--id-scope", "0ne1", "--serial", "7", "--board", "ESP32_GENERIC", "--dry-run"],
+         "the board is an esp32c3, ESP32_GENERIC is an esp32"),
+    ],
+)  # fmt: skip
+def test_what_can_not_be_meant_is_said_so_before_anything_is_changed(
+    board: VirtualBoard, capsys: Any, words: list[str], said: str
+) -> None:
+    assert cli.main(["retrofit", "--port", board.urls[0], *words]) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert said in line
+    Console(board).wait_for(b"tick")
+
+
+# - - - there and back
+
+
+def test_a_second_time_there_is_nothing_to_do(
+    board: VirtualBoard, content: dict[str, bytes]
+) -> None:
+    assert run(board, content).new == len(content)
+    before = files_of(board)
+    again = run(board, content)
+    assert (again.new, again.aside, again.backup) == (0, 0, "")
+    assert files_of(board) == before
+
+
+@pytest.mark.parametrize(
+    ("step", "after"), [("copy", 20_000), ("install", 12_000), ("verify", 0), ("prove", 0)]
+)
+def test_a_board_that_is_unplugged_is_put_back_by_the_next_run_or_made_good(
+    board: VirtualBoard, content: dict[str, bytes], step: str, after: int
+) -> None:
+    with plugged(board) as port, pytest.raises(CommandError, match="run the same command again"):
+        retrofit(board, port, content, Quiet(board, step, after)).run()
+    board.power_on()
+    if step in ("install", "verify"):
+        with plugged(board) as port:
+            assert retrofit(board, port, content, Quiet(board)).roll_back()
+        assert files_of(board) == OWN
+        assert ("keystead", "record") not in nvs_of(board)
+        Console(board).wait_for(b"tick")
+    else:
+        assert run(board, content).registration_id == NAME
+        assert not [path for path in files_of(board) if path.startswith("keystead.")]
+
+
+def test_a_firmware_that_does_not_boot_is_taken_back(
+    tmp_path: Path, content: dict[str, bytes]
+) -> None:
+    mine = {**OWN, "json.py": b"raise ImportError('not this one')\n"}
+    was = record("another").pack()
+    with running(micropython=False, flash=flash(tmp_path, mine, was)) as board:
+        with pytest.raises(CommandError, match="a file of the firmware is missing"):
+            run(board, content, replace=True)
+        assert files_of(board) == mine
+        assert nvs_of(board) == {("keystead", "record"): was}
+        Console(board).wait_for(b"tick")
+
+
+def test_an_identity_is_replaced_only_when_told_so(
+    tmp_path: Path, content: dict[str, bytes]
+) -> None:
+    was = record("another").pack()
+    with running(micropython=False, flash=flash(tmp_path, OWN, was)) as board:
+        with pytest.raises(RetrofitFailure, match="the board is another already, not sn-7-mac"):
+            run(board, content)
+        assert nvs_of(board) == {("keystead", "record"): was}
+        run(board, content, replace=True)
+        kept = nvs_of(board)
+        assert kept.pop(("keystead", "record")) == record().pack()
+        assert was not in kept.values()
+
+
+def test_what_shadows_the_firmware_is_moved_aside(
+    tmp_path: Path, content: dict[str, bytes]
+) -> None:
+    mine = {"rim.py": b"raise ValueError\n", "lib/keystead/sas.py": b"raise ValueError\n"}
+    with running(micropython=False, flash=flash(tmp_path, mine)) as board:
+        assert run(board, content).aside == 2
+        files = files_of(board)
+        assert {f"before-keystead/{path}" for path in mine} <= set(files)
+        assert not set(mine) & set(files)
+
+
+def test_a_full_board_is_refused(tmp_path: Path, content: dict[str, bytes]) -> None:
+    full = {**OWN, "large": b"x" * 1_900_000}
+    with running(micropython=False, flash=flash(tmp_path, full)) as board:
+        with pytest.raises(RetrofitFailure, match="are needed: remove files from it first"):
+            run(board, content)
+        Console(board).wait_for(b"tick")
+
+
+def test_power_that_fails_at_any_write_of_the_exchange_does_no_harm() -> None:
+    texts = {
+        "switch": on_board.SWITCH, "undo": on_board.UNDO, "commit": on_board.COMMIT,
+        "clean": on_board.CLEAN, "new": plan.NEW, "marker": plan.MARKER, "done": plan.DONE,
+        "before": plan.BEFORE,
+    }  # fmt: skip
+    command = [*micropython.interpreter(64), "-X", "heapsize=8m", "tests/board/retrofit_cuts.py"]
+    done = subprocess.run(
+        command, cwd=ROOT, input=json.dumps(texts), text=True, timeout=60, check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == [
+        f"{name} cut at more than 20 writes: True wrong: 0" for name in ("switch", "undo", "clean")
+    ]
+
+
+# - - - who is taken
+
+
+GOOD = {
+    "name": "micropython", "version": (1, 26, 1), "platform": "esp32", "mpy": 11014,
+    "machine": "Generic ESP32 module with ESP32", "mac": MAC, "disk": (4096, 4096, 512, 100),
+    "has": {"machine": True, "esp32": True, "tls": True, "hashlib": True, "umqtt.simple": False},
+}  # fmt: skip
+
+
+class Answering(Repl):
+    """A board that says this of itself."""
+
+    def __init__(self, answer: object) -> None:
+        self.answer = answer
+
+    def evaluate_printed(self, code: str, timeout: float = 10) -> object:
+        return self.answer
+
+
+def test_a_boards_facts_are_what_it_says() -> None:
+    facts = board_facts.ask(Answering(GOOD))
+    assert (facts.mac, facts.chip, facts.release) == (MAC, "esp32", "1.26.1")
+    assert (facts.free, facts.has_umqtt) == (409_600, False)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "said"),
+    [
+        (GOOD | {"name": "circuitpython"}, "not-micropython", "it says it is 'circuitpython'"),
+        (5, "not-micropython", "no MicroPython that Keystead knows"),
+        (GOOD | {"mac": b"123"}, "not-micropython", "it has no MAC"),
+        (GOOD | {"platform": "rp2"}, "wrong-chip", "Keystead runs on ESP32s"),
+        (GOOD | {"machine": "X with ESP32H2"}, "wrong-chip", "esp32, esp32c3, esp32s3"),
+        (GOOD | {"version": (1, 23, 0)}, "too-old", "MicroPython 1.23.0 is too old: install 1.24"),
+        (GOOD | {"mpy": 5}, "too-old", ".mpy files of version 5, not 6: install 1.24 or later"),
+        (GOOD | {"has": {**GOOD["has"], "tls": False}}, "too-old", "built without tls"),  # type: ignore[dict-item]
+    ],
+)
+def test_a_board_that_can_not_run_it_is_refused(answer: Any, reason: str, said: str) -> None:
+    with pytest.raises(RetrofitFailure, match=said) as refused:
+        board_facts.ask(Answering(answer))
+    assert refused.value.reason == reason
+
+
+def test_the_users_own_application_and_configuration_stay() -> None:
+    there = [Entry(path, False, 1) for path in ("/app.py", "/config.json", "/lib/rim/start.mpy")]
+    content = {"app.py": b"", "config.json": b"", "main.py": b""}
+    assert set(plan.wanted(content, (), there)) == {"/main.py"}
+    assert set(plan.wanted(content, ("app.py",), there)) == {"/main.py", "/app.py"}
+    assert set(plan.wanted(content, (), there[:2])) == {"/main.py", "/app.py", "/config.json"}
+
+
+@pytest.mark.parametrize(
+    "entry", [Entry("/main.py", True, 0), Entry("/lib", False, 5)], ids=["folder", "file"]
+)
+def test_what_is_in_the_way_is_not_removed(entry: Entry) -> None:
+    with pytest.raises(RetrofitFailure, match="rename it"):
+        plan.plan({"/main.py": b"", "/lib/rim/a.mpy": b""}, [entry], ())
+
+
+class Files(Repl):
+    """A board with files that are all the same."""
+
+    def __init__(self) -> None:
+        pass
+
+    def get(self, path: str, moved: Any = None) -> bytes:
+        return b"data"
+
+
+@pytest.mark.parametrize("name", ["folder", "file.tar"])
+@pytest.mark.parametrize("path", ["/../out", "/a/./b", "/a\\b", "/a\0b"])
+def test_no_file_of_a_board_leads_out_of_its_backup(tmp_path: Path, name: str, path: str) -> None:
+    place = tmp_path / "inner" / name
+    place.parent.mkdir()
+    with pytest.raises(RetrofitFailure, match="rename it"):
+        backup.take(Files(), [Entry(path, False, 4)], place, lambda size: None)
+    assert [file for file in tmp_path.rglob("*") if file.is_file() and file != place] == []
+
+
+def test_a_backup_never_overwrites_one(tmp_path: Path) -> None:
+    pattern = str(tmp_path / "{mac}.tar")
+    for name in ("a0b1c2d3e4f5.tar", "a0b1c2d3e4f5-2.tar", "a0b1c2d3e4f5-3.tar"):
+        place = backup.free(pattern, MAC)
+        assert place.name == name
+        backup.take(Files(), [Entry("/a", False, 4)], place, lambda size: None)
+
+
+def test_a_backup_that_can_not_be_written_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(RetrofitFailure, match=r"can not write .*: No such file"):
+        backup.take(Files(), [], tmp_path / "none" / "file.tar", lambda size: None)
