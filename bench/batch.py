@@ -9,10 +9,7 @@ import csv
 import math
 import secrets
 import shutil
-import sqlite3
-import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,10 +25,8 @@ _SIZES = (100, 1_000, 10_000)
 _ROUNDS = 2  # of what is over soon; of each part the quicker counts
 _SOON = 15.0  # seconds
 _SEEN = 2  # times what a single board takes: below that growth is lost in noise
-_COMMITS = 1_000  # of sqlite3 alone
 _NAME = "bench"
 _BOARD = ("--board", "ESP32_GENERIC_C3")
-_ALONE = "sqlite3 alone"
 _PARTS = {
     "plan": "list checked, IDs made, plan in the ledger",
     "images": "keys derived, NVS images, a file each",
@@ -110,11 +105,8 @@ _RUNS: dict[str, Callable[[Batch], Ran]] = {
 def rows(workshop: Workshop) -> list[Row]:
     """Make batches of growing size, and one of a single board: what every command costs once."""
     environ = {"KEYSTEAD_GROUP_KEY": base64.b64encode(secrets.token_bytes(64)).decode()}
-    taken = {
-        count: quickest(workshop.folder / "batch", count, environ) for count in (1, *_SIZES)
-    }
-    commit = _commit(workshop.folder / "alone.db")
-    return [*_whole(taken), *_parts(taken, commit)]
+    taken = {count: quickest(workshop.folder / "batch", count, environ) for count in (1, *_SIZES)}
+    return [*_whole(taken), *_parts(taken)]
 
 
 def quickest(folder: Path, count: int, environ: Mapping[str, str]) -> Parts:
@@ -138,13 +130,13 @@ def _whole(taken: Mapping[int, Parts]) -> Iterator[Row]:
     yield Row("  growth, exponent", Figure(exponent(totals), ""), note=_GROWTH)
 
 
-def _parts(taken: Mapping[int, Parts], commit: float) -> Iterator[Row]:
+def _parts(taken: Mapping[int, Parts]) -> Iterator[Row]:
     most, fewer = _SIZES[-1], _SIZES[-2]
     for what, said in _PARTS.items():
         times = {count: parts[what].seconds for count, parts in taken.items()}
-        alone = Figure(commit * histories.EVENTS * most, "s") if what == "histories" else None
-        yield Row(f"{digits(most)} boards: {said}", Figure(times[most], "s"), alone,
-                  _ALONE if alone else "", note=_COMMIT if alone else "")  # fmt: skip
+        yield Row(
+            f"{digits(most)} boards: {said}", Figure(times[most], "s"), note=_NOTES.get(what, "")
+        )
         if times[most] > _SEEN * times[1]:
             yield Row("  growth, exponent", Figure(exponent(times), ""), note=_GROWTH)
         yield Row("  peak memory", Figure(taken[most][what].memory, "MiB"),
@@ -159,18 +151,6 @@ def exponent(seconds: Mapping[int, float]) -> float:
     once, (*_, fewer, most) = seconds[1], sorted(seconds)
     grown = [max(seconds[count] - once, 1e-3) for count in (fewer, most)]
     return math.log(grown[1] / grown[0]) / math.log(most / fewer)
-
-
-def _commit(file: Path) -> float:
-    """Return the seconds of a transaction of one row as an event's, with no rules at all."""
-    with closing(sqlite3.connect(file, isolation_level=None)) as plain:
-        plain.execute("PRAGMA journal_mode = WAL")
-        plain.execute("PRAGMA synchronous = FULL")
-        plain.execute("CREATE TABLE event (number INTEGER PRIMARY KEY, text TEXT)")
-        begun = time.perf_counter()
-        for number in range(_COMMITS):
-            plain.execute("INSERT INTO event VALUES (?, ?)", (number, "x" * 400))
-        return (time.perf_counter() - begun) / _COMMITS
 
 
 def _write_list(file: Path, count: int) -> None:
@@ -191,7 +171,7 @@ _GROWTH = (
     f"from {digits(_SIZES[-2])} to {digits(_SIZES[-1])} boards, less what a single one takes;"
     " 1 is in proportion"
 )
-_COMMIT = (
-    "each event is on disk before the next; beside: as many rows of 400 bytes, each committed by"
-    f" Python's sqlite3 alone as durably ({_COMMITS} measured), without chain, rules and identities"
-)
+_NOTES = {
+    "histories": "each on disk before the next, as section ledger shows beside sqlite3 alone",
+    "images": "written to disk, each readable by its owner alone; `keystead flash` writes none",
+}

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+_LEAST = 0.001  # a millisecond: what was measured is no finer
 _STEPS = (1, 2, 2.5, 5, 10)
 
 
@@ -11,6 +12,7 @@ def ticks(most: float, about: int = 5) -> list[float]:
     """Return round numbers from 0 to at least `most`, about so many."""
     if most <= 0:
         return [0.0, 1.0]
+    most = max(most, _LEAST)
     size = 10 ** math.floor(math.log10(most / about))
     step = next((size * part for part in _STEPS if most / (size * part) <= about), size * 10)
     count = math.ceil(most / step - 1e-9)
@@ -21,7 +23,7 @@ def between(low: float, high: float, about: int = 5) -> list[float]:
     """Return round numbers from at most `low` to at least `high`; from 0 if that is near."""
     if low < high / 3:
         return ticks(high, about)
-    reach = max(high - low, high / 50)
+    reach = max(high - low, high / 50, _LEAST)
     step = ticks(reach, about)[1]
     first = math.floor(low / step + 1e-9)
     last = max(math.ceil(high / step - 1e-9), first + 1)

@@ -55,37 +55,37 @@ class Link:
         self._ended = True
         self._process.kill()
 
-    # ---- steps.Port
+    # ---- roles.Port
 
     def connect(self, baud: int) -> Chip:
-        """See steps.Port."""
+        """See roles.Port."""
         chip = self._call("connect", baud)
         assert isinstance(chip, Chip)
         return chip
 
     def read(self, places: Sequence[tuple[int, int]]) -> list[bytes]:
-        """See steps.Port."""
+        """See roles.Port."""
         return list(self._call("read", places))
 
     def blank(self, offset: int, size: int) -> bool:
-        """See steps.Port."""
+        """See roles.Port."""
         return bool(self._call("blank", offset, size))
 
     def write(self, pieces: Sequence[Part]) -> int:
-        """See steps.Port."""
+        """See roles.Port."""
         return int(self._call("write", [(piece.offset, piece.data) for piece in pieces]))
 
     def restart(self) -> None:
-        """See steps.Port."""
+        """See roles.Port."""
         self._call("restart")
 
     def line(self, seconds: float) -> str | None:
-        """See steps.Port."""
+        """See roles.Port."""
         line = self._call("line", seconds)
         return None if line is None else str(line)
 
     def prove(self, nonce: str) -> str:
-        """See steps.Port."""
+        """See roles.Port."""
         return str(self._call("prove", nonce))
 
     def newcomer(self, seconds: float) -> bool:

@@ -15,7 +15,8 @@ from host_tools.errors import CommandError
 from host_tools.flash.chip import Chip, Traffic
 from host_tools.flash.failure import FlashFailure
 from host_tools.flash.link import Link
-from host_tools.flash.steps import Book, Line, Order, StillThere
+from host_tools.flash.roles import Book
+from host_tools.flash.steps import Line, Order, StillThere
 from host_tools.key_sources import KeySource
 from host_tools.ledger import Identity
 
@@ -33,7 +34,7 @@ class DeviceKeys:
         self._lock = threading.Lock()
 
     def device_keys(self, registration_id: str) -> tuple[bytes, bytes]:
-        """See steps.Keys."""
+        """See roles.Keys."""
         with self._lock:
             primary = self._primary.derive(registration_id)
             other = self._secondary.derive(registration_id) if self._secondary else b""

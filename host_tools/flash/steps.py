@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from host_tools import keys
 from host_tools.batch import Batch
@@ -21,6 +21,7 @@ from host_tools.flash.console import Boot, Registration
 from host_tools.flash.failure import FlashFailure
 from host_tools.flash.load import Load, joined, used
 from host_tools.flash.proof import Challenge, nonce
+from host_tools.flash.roles import Book, Keys, Port, Told
 from host_tools.images import parts
 from host_tools.images.parts import Part
 from host_tools.ledger import Identity, LedgerError
@@ -28,74 +29,8 @@ from keystead.failure import Failure
 from keystead.record import FactoryRecord
 
 STEPS = ("connect", "reserve", "write", "verify", "boot", "prove", "register", "record")
-Place = tuple[int, int]  # offset in flash, bytes
 SLOW = 115_200  # bits/s that every ROM loader and every USB bridge can do
 _BOOT = 45.0  # seconds from reset to the factory record's line; a board with PSRAM takes 10
-
-
-class Port(Protocol):
-    """A board on a serial port. Every method raises FlashFailure; nothing is remembered."""
-
-    @property
-    def traffic(self) -> Traffic:
-        """Return what went over the line so far."""
-
-    def connect(self, baud: int) -> Chip:
-        """Put the chip into its loader, at so many bits/s or at SLOW where it can not."""
-
-    def read(self, places: Sequence[Place]) -> list[bytes]:
-        """Return what is in flash at these places."""
-
-    def blank(self, offset: int, size: int) -> bool:
-        """Tell whether the flash is erased there."""
-
-    def write(self, pieces: Sequence[Part]) -> int:
-        """Write what is not there yet, each piece checked by its MD5; return the bytes written."""
-
-    def restart(self) -> None:
-        """Reset the chip so that it runs what is in flash."""
-
-    def line(self, seconds: float) -> str | None:
-        """Return the next line of the console, None if none comes for so long."""
-
-    def prove(self, nonce: str) -> str:
-        """Have the running board sign a nonce; return the line it prints."""
-
-
-class Book(Protocol):
-    """What is needed of a ledger; host_tools.ledger.Ledger is one."""
-
-    def peek(self, batch_name: str, mac: bytes, chip: str) -> Identity:
-        """Return what reserve() would, and change nothing."""
-
-    def reserve(self, batch_name: str, mac: bytes, chip: str) -> Identity:
-        """Return the board's identity, for ever its own."""
-
-    def begin_attempt(self, registration_id: str, kind: str = "flashing", **facts: Any) -> int:
-        """Begin an attempt and return its number."""
-
-    def append(self, registration_id: str, kind: str, **facts: Any) -> object:
-        """Append an event."""
-
-
-class Keys(Protocol):
-    """Derives what belongs into a record; the group key is somewhere behind it."""
-
-    def device_keys(self, registration_id: str) -> tuple[bytes, bytes]:
-        """Return primary and secondary device key; the secondary may be b""."""
-
-
-class Told(Protocol):
-    """Whom the steps tell how far they are."""
-
-    def step(self, name: str) -> None:
-        """Take the step that begins."""
-
-    def chip(self, chip: Chip) -> None:
-        """Take what is on the port."""
-
-    def identity(self, identity: Identity) -> None:
-        """Take whose it is, or would be."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +83,7 @@ class Line:
     seconds: dict[str, float] = field(default_factory=dict)
     but_not: bytes | None = None
     _step: str = "connect"
+    _mac: bytes = b""  # of the board on the port
     _before: Traffic = field(init=False)
 
     def __post_init__(self) -> None:
@@ -173,16 +109,15 @@ class Line:
     def flash(self) -> Identity:
         """Make the board on the port a good one, or raise why not: FlashFailure, LedgerError.
 
-        What fails from the first byte on is in the ledger as `failed`, with step and reason.
+        What fails from the first byte on is in the ledger as `failed`, with step and reason; what
+        is refused before is `noted` there if it has the board, which stays what it is.
         """
-        with self._at("connect"):
-            chip, load = self._meet()
-        with self._at("reserve"):
-            self._identity(chip, load)
-            identity = self.book.reserve(self.order.batch.name, chip.mac, chip.name)
-            self.told.identity(identity)
-            record = self._record(identity)
-            attempt = self._begin(identity, chip, load, record)
+        try:
+            chip, load, identity, record = self._prepare()
+        except FlashFailure as failure:
+            self._note(failure)
+            raise
+        attempt = self._begin(identity, chip, load, record)
         try:
             self._make(chip, load, record, attempt)
         except CommandError as error:
@@ -192,11 +127,23 @@ class Line:
 
     # ---- before anything is written
 
+    def _prepare(self) -> tuple[Chip, Load, Identity, FactoryRecord]:
+        with self._at("connect"):
+            chip, load = self._meet()
+        with self._at("reserve"):
+            self._identity(chip, load)
+            identity = self.book.reserve(self.order.batch.name, chip.mac, chip.name)
+            self.told.identity(identity)
+            record = self._record(identity)
+            self._refuse_other_key(identity, record)
+        return chip, load, identity, record
+
     def _meet(self) -> tuple[Chip, Load]:
         chip = self.port.connect(self.order.baud)
         if chip.mac == self.but_not:
             self.port.restart()
             raise StillThere
+        self._mac = chip.mac
         self.told.chip(chip)
         chip.check(self.order.board.chip, self.order.board.name)
         try:
@@ -226,6 +173,15 @@ class Line:
         except Failure as failure:
             raise FlashFailure("keys", f"no factory record for {name}: {failure}") from None
 
+    def _refuse_other_key(self, identity: Identity, record: FactoryRecord) -> None:
+        derived, known = keys.fingerprint(record.keys()[0]), identity.fingerprint
+        if known not in (None, derived) and not self.order.replace_identity:
+            raise FlashFailure(
+                "other-key",
+                f"the key derived for {identity.registration_id} is not the one of its last run"
+                f" ({derived[:16]}, the ledger has {str(known)[:16]})",
+            )
+
     def _begin(self, identity: Identity, chip: Chip, load: Load, record: FactoryRecord) -> Attempt:
         facts = {
             "chip": chip.description,
@@ -234,12 +190,6 @@ class Line:
             **load.facts,
         }
         fingerprint = keys.fingerprint(record.keys()[0])
-        if identity.fingerprint not in (None, fingerprint) and not self.order.replace_identity:
-            raise FlashFailure(
-                "other-key",
-                f"the key derived for {identity.registration_id} is not the one of its last run"
-                f" ({fingerprint[:16]}, the ledger has {str(identity.fingerprint)[:16]})",
-            )
         number = self.book.begin_attempt(
             identity.registration_id, "flashing", fingerprint=fingerprint, **facts
         )
@@ -324,6 +274,13 @@ class Line:
 
     def _rounded(self) -> Mapping[str, float]:
         return {name: round(seconds, 3) for name, seconds in self.seconds.items()}
+
+    def _note(self, failure: FlashFailure) -> None:
+        """Have the ledger know of a refusal, if it knows the board; which stays what it is."""
+        known = self.book.by_mac(self._mac) if self._mac else None
+        if known:
+            told = {"step": failure.step, "reason": failure.reason, "detail": failure.detail}
+            self.book.append(known.registration_id, "noted", **told)
 
     def _regret(self, attempt: Attempt, error: CommandError) -> None:
         if isinstance(error, LedgerError):  # it takes no more of this attempt

@@ -21,18 +21,13 @@ from esptool.util import FatalError  # type: ignore[import-untyped]
 from host_tools.flash.chip import Chip, Traffic
 from host_tools.flash.counted import Counted
 from host_tools.flash.failure import FlashFailure
-from host_tools.repl import LineLost, Repl, ReplError
+from host_tools.flash.running import LINE_ERRORS, Running
 from host_tools.serial_line import LineError, open_line
 from keystead.failure import printable
 
-ROM_BAUD = CONSOLE_BAUD = 115_200  # bits/s
+ROM_BAUD = 115_200  # bits/s
 _ATTEMPTS = 4  # resets, each with five tries to sync: about ten seconds
-_WINDOW = 1.0  # seconds of one look at the console
-_COMES_BACK, _AGAIN = 5.0, 0.1  # seconds
-_PROOF = 20.0  # seconds: HMAC in Python takes well under one
-_LONGEST = 4096  # bytes of a line without an end
-_POWERED = "(POWERON"  # what a ROM prints when power comes, or the RESET button was pressed
-_LINE_ERRORS = (serial.SerialException, OSError)
+_DIFFERS = "Verification failed"  # what verify_flash() raises; else it could not compare
 
 Place = tuple[int, int]  # offset in flash, how many bytes
 Block = tuple[int, bytes]  # offset in flash, bytes
@@ -96,7 +91,7 @@ def _answered(bench: "Bench", name: str, words: tuple[Any, ...]) -> tuple[str, A
         return "value", getattr(bench, name)(*words)
     except FlashFailure as failure:
         return "failure", failure
-    except _LINE_ERRORS as error:
+    except LINE_ERRORS as error:
         return "failure", FlashFailure("port-lost", f"the port is gone ({_first_line(error)})")
     except Exception as error:  # whatever it is, the board is not good, and the parent says so
         what = f"{type(error).__name__}: {_first_line(error)}"
@@ -104,7 +99,7 @@ def _answered(bench: "Bench", name: str, words: tuple[Any, ...]) -> tuple[str, A
 
 
 class Bench:
-    """A port and what is on it; methods as in steps.Port."""
+    """A port and what is on it; methods as in roles.Port."""
 
     def __init__(
         self, url: str, progress: Progress, opened: Callable[[str], Any] | None = None
@@ -115,9 +110,7 @@ class Bench:
         self._opened = opened or _opened
         self._line: Any = None
         self._esp: ESPLoader | None = None
-        self._rest = b""
-        self._restarted = False  # by us, and the ROM has not said so yet
-        self._came = False  # a board was powered, and that was not us
+        self._running: Running
 
     @property
     def traffic(self) -> Traffic:
@@ -132,7 +125,7 @@ class Bench:
     # ---- the chip in its loader
 
     def connect(self, baud: int) -> Chip:
-        """Put the chip into its loader and the stub into the chip; see steps.Port."""
+        """Put the chip into its loader and the stub into the chip; see roles.Port."""
         self._open()
         self._esp = esp = self._detected()
         try:
@@ -147,9 +140,9 @@ class Bench:
     def _open(self) -> None:
         if self._line is None:
             self._line = Counted(self._opened(self._url))
+            self._running = Running(self._line, comes_back="://" not in self._url)
         elif not self._line.is_open:  # esptool closes what it can not talk to
             self._line.open()
-        self._rest = b""
 
     def _detected(self) -> ESPLoader:
         try:
@@ -174,7 +167,7 @@ class Bench:
         return esp
 
     def read(self, places: Sequence[Place]) -> list[bytes]:
-        """Return what is in flash; see steps.Port."""
+        """Return what is in flash; see roles.Port."""
         return [self._read(*place) for place in places]
 
     def _read(self, offset: int, size: int) -> bytes:
@@ -185,28 +178,37 @@ class Bench:
             raise FlashFailure("read-failed", f"{where} ({_first_line(error)})") from None
 
     def blank(self, offset: int, size: int) -> bool:
-        """Tell whether the flash is erased there; see steps.Port."""
-        return self._is_there((offset, b"\xff" * size))
+        """Tell whether the flash is erased there; see roles.Port."""
+        try:
+            return self._is_there((offset, b"\xff" * size))
+        except FatalError as error:
+            what = f"{size} bytes at {offset:#x} can not be compared"
+            raise FlashFailure("read-failed", f"{what} ({_first_line(error)})") from None
 
     def write(self, blocks: Sequence[Block]) -> int:
-        """Write the blocks that are not in flash yet; see steps.Port."""
-        wanted = [block for block in blocks if not self._is_there(block)]
-        self._progress.begin([len(data) for _, data in wanted])
+        """Write the blocks that are not in flash yet; see roles.Port."""
         try:
-            # esptool stops compressing for good at the first image that does not get smaller
-            for _, group in groupby(wanted, _compresses):
-                cmds.write_flash(self._loader, list(group))
+            return self._write(blocks)
         except FatalError as error:
             raise FlashFailure("write-failed", f"writing failed ({_first_line(error)})") from None
         finally:
             self._progress.begin(())
+
+    def _write(self, blocks: Sequence[Block]) -> int:
+        wanted = [block for block in blocks if not self._is_there(block)]
+        self._progress.begin([len(data) for _, data in wanted])
+        # esptool stops compressing for good at the first image that does not get smaller
+        for _, group in groupby(wanted, _compresses):
+            cmds.write_flash(self._loader, list(group))
         return sum(len(data) for _, data in wanted)
 
     def _is_there(self, block: Block) -> bool:
         try:
             cmds.verify_flash(self._loader, [block])
-        except FatalError:
-            return False
+        except FatalError as error:
+            if _DIFFERS in str(error):
+                return False
+            raise
         return True
 
     @property
@@ -218,76 +220,25 @@ class Bench:
     # ---- the board that runs
 
     def restart(self) -> None:
-        """Reset the chip so that it runs what is in flash; see steps.Port."""
+        """Reset the chip so that it runs what is in flash; see roles.Port."""
         esp = self._loader
-        self._line.baudrate = CONSOLE_BAUD
-        self._line.reset_input_buffer()
-        self._rest, self._restarted = b"", True
+        self._running.expect_boot()
         cmds.reset_chip(esp, "hard-reset")
 
     def line(self, seconds: float) -> str | None:
-        """Return the next line of the console; see steps.Port."""
-        try:
-            return self._next_line(seconds)
-        except _LINE_ERRORS:
-            if "://" in self._url:
-                raise
-            self._reopen()  # a chip with USB of its own goes away when it is reset
-            return None
-
-    def _reopen(self) -> None:
-        end = time.monotonic() + _COMES_BACK
-        while True:
-            self._line.close()
-            try:
-                return self._line.open()  # type: ignore[no-any-return]
-            except _LINE_ERRORS:
-                if time.monotonic() > end:
-                    raise
-                time.sleep(_AGAIN)
-
-    def _next_line(self, seconds: float) -> str | None:
-        self._line.timeout = min(_WINDOW, seconds)
-        while b"\n" not in self._rest and len(self._rest) < _LONGEST:
-            data = self._line.read(max(1, min(self._line.in_waiting, _LONGEST)))
-            if not data:
-                return None
-            self._rest += data
-        line, _, self._rest = self._rest.partition(b"\n")
-        text = line.decode("ascii", "replace").rstrip("\r")
-        if _POWERED in text:
-            self._came, self._restarted = not self._restarted, False
-        return text
+        """Return the next line of the console; see roles.Port."""
+        return self._running.line(seconds)
 
     def newcomer(self, seconds: float) -> bool:
         """Wait so long for a board to be put on the port: it is powered, or the port comes."""
         if self._line is None:
             time.sleep(seconds)
             return True
-        try:
-            if not self._line.is_open:
-                time.sleep(seconds)
-                self._line.open()
-                return True
-            self.line(seconds)
-        except _LINE_ERRORS:
-            self._line.close()
-        came, self._came = self._came, False
-        return came
+        return self._running.newcomer(seconds)
 
     def prove(self, nonce: str) -> str:
-        """Have the running board sign a nonce; see steps.Port."""
-        repl = Repl(self._line)
-        try:
-            repl.enter()
-            told = repl.exec(f"from rim.proof import prove\nprove({nonce!r})", timeout=_PROOF)
-        except LineLost as error:
-            raise FlashFailure("port-lost", str(error)) from None
-        except ReplError as error:
-            raise FlashFailure(
-                "proof-absent", f"the board can not prove itself ({error})"
-            ) from None
-        return next((line for line in reversed(told.splitlines()) if line.strip()), "")
+        """Have the running board sign a nonce; see roles.Port."""
+        return self._running.prove(nonce)
 
 
 def _opened(url: str) -> serial.SerialBase:

@@ -4,6 +4,7 @@ Owns where what stands. Large labels have the registration ID, serial, MAC, chip
 fingerprint; on small ones the last of these are left away, for all of them are in the code.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 
 from host_tools.labels.boards import Labelled
@@ -24,6 +25,7 @@ _SHARE = 0.34  # of a label's width that the code takes at most
 _READABLE = 9.0  # millimetres of a code that any scanner reads
 _LEADING = 1.18
 _LARGEST, _SMALLEST, _STEP = 12.0, 3.5, 0.25  # points
+_SIZES = [_LARGEST - _STEP * step for step in range(int((_LARGEST - _SMALLEST) / _STEP) + 1)]
 _LEGIBLE = 4.5  # points; details smaller than that are left away
 _SEPARATORS = "-._:"
 
@@ -66,21 +68,23 @@ _Wrap = Callable[[str, float, str, float], list[str]]
 
 def _fitting(board: Labelled, width: float, height: float) -> list[_Line]:
     """Return as many lines as fit, as large as they may be."""
+
+    def fits(size: float, count: int) -> bool:
+        lines = _lines(board, width, size, count, wrapped)
+        tall = sum(line[1] for line in lines) * POINT * _LEADING
+        return tall <= height and all(measure(t, f, s) <= width for t, s, f, _ in lines)
+
     for count in range(len(_details(board)), -1, -1):
-        for size in _sizes():
-            lines = _lines(board, width, size, count, wrapped)
-            if count and lines[-1][1] < _LEGIBLE:
-                break
-            tall = sum(line[1] for line in lines) * POINT * _LEADING
-            if tall <= height and all(measure(t, f, s) <= width for t, s, f, _ in lines):
-                return _lines(board, width, size, count, balanced)
+        sizes = [size for size in _SIZES if not count or _small(size) >= _LEGIBLE]
+        found = bisect_left(sizes, True, key=lambda size: fits(size, count))
+        if found < len(sizes):
+            return _lines(board, width, sizes[found], count, balanced)
     most = int(height / (_SMALLEST * POINT * _LEADING))
     return _lines(board, width, _SMALLEST, 0, wrapped)[:most]
 
 
-def _sizes() -> list[float]:
-    steps = int((_LARGEST - _SMALLEST) / _STEP)
-    return [_LARGEST - _STEP * step for step in range(steps + 1)]
+def _small(size: float) -> float:
+    return max(_SMALLEST, round(size * 0.72, 1))
 
 
 def _details(board: Labelled) -> list[tuple[str, str, str]]:
@@ -92,7 +96,7 @@ def _details(board: Labelled) -> list[tuple[str, str, str]]:
 
 
 def _lines(board: Labelled, width: float, size: float, details: int, wrap: _Wrap) -> list[_Line]:
-    small = max(_SMALLEST, round(size * 0.72, 1))
+    small = _small(size)
     name = wrap(board.registration_id, width, SANS, small)
     lines: list[_Line] = [(board.serial, size, BOLD, False)]
     lines += [(part, small, SANS, False) for part in name]

@@ -84,4 +84,9 @@ def pages(boards: Iterable[Labelled], paper: Layout, skip: int = 0) -> Iterator[
 
 def caption(page: Page, batch: str, pages: int, labels: int) -> str:
     """Return the line at the foot of a sheet."""
-    return f"{batch}  \N{MIDDLE DOT}  labels {page.first} to {page.last} of {labels}  \N{MIDDLE DOT}  sheet {page.number} of {pages}"  # noqa: E501
+    parts = (
+        batch,
+        f"labels {page.first} to {page.last} of {labels}",
+        f"sheet {page.number} of {pages}",
+    )
+    return "  \N{MIDDLE DOT}  ".join(parts)

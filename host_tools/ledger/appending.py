@@ -10,7 +10,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
-from host_tools.ledger import chain, rules, tables
+import host_tools.ledger.chain as chain
+import host_tools.ledger.rules as rules
+import host_tools.ledger.tables as tables
 from host_tools.ledger.database import Dialect
 from host_tools.ledger.errors import UnknownBoard
 from host_tools.ledger.model import Event, Identity

@@ -8,8 +8,11 @@ from typing import Any, Self
 
 from sqlalchemy import ColumnElement, Select, func, select
 
+import host_tools.ledger.chain as chain
+import host_tools.ledger.rules as rules
+import host_tools.ledger.tables as tables
+import host_tools.ledger.verifying as verifying
 from host_tools.batch import Batch, Unit
-from host_tools.ledger import chain, rules, tables, verifying
 from host_tools.ledger.appending import event_of, identity_of, last
 from host_tools.ledger.database import Database
 from host_tools.ledger.errors import LedgerError, UnknownBoard

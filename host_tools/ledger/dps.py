@@ -120,7 +120,9 @@ class Dps:
 
     def groups(self) -> list[str]:
         """Return the names of all enrollment groups; CommandError."""
-        found = self._query("/enrollmentGroups/query", "list its enrollment groups (or name one with --group)")
+        found = self._query(
+            "/enrollmentGroups/query", "list its enrollment groups (or name one with --group)"
+        )
         return [str(one["enrollmentGroupId"]) for one in found]
 
     def registrations(self, group: str) -> Iterator[dict[str, Any]]:
@@ -200,7 +202,7 @@ def _context(ca: Path | None) -> ssl.SSLContext:
 def _items(answer: "httpx.Response", url: str) -> list[dict[str, Any]]:
     try:
         found = answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
         raise CommandError(f"what answers at {url} is no DPS: its list is none")

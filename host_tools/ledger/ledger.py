@@ -6,8 +6,10 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+import host_tools.ledger.chain as chain
+import host_tools.ledger.rules as rules
+import host_tools.ledger.tables as tables
 from host_tools.batch import Batch, Unit
-from host_tools.ledger import chain, rules, tables
 from host_tools.ledger.appending import Writer
 from host_tools.ledger.archive import Archive
 from host_tools.ledger.database import Database

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection, insert, select
 
+import host_tools.ledger.chain as chain
+import host_tools.ledger.tables as tables
 from host_tools.errors import CommandError
-from host_tools.ledger import chain, tables
 from host_tools.ledger.appending import Writer
 from host_tools.ledger.database import WAIT, Database, Dialect
 from host_tools.ledger.errors import NewerLedger, NoLedger, NotALedger

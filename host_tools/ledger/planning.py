@@ -11,8 +11,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, func, insert, select
 
+import host_tools.ledger.chain as chain
+import host_tools.ledger.tables as tables
 from host_tools.batch import Batch, Unit
-from host_tools.ledger import chain, tables
 from host_tools.ledger.appending import Writer
 from host_tools.ledger.errors import AlreadyIssued, BadEvent, LedgerError
 from keystead.registration_id import format_mac

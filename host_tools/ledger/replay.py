@@ -6,7 +6,8 @@ Owns the walk along the chain. Doesn't read a database: events come in, findings
 from collections.abc import Mapping
 from typing import Any
 
-from host_tools.ledger import chain, rules
+import host_tools.ledger.chain as chain
+import host_tools.ledger.rules as rules
 from host_tools.ledger.appending import columns_of, taken_over
 from host_tools.ledger.errors import LedgerError, Tampered
 from host_tools.ledger.model import Event

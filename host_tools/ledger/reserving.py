@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, or_, select, update
 
+import host_tools.ledger.tables as tables
 from host_tools.batch import Batch, Unit
-from host_tools.ledger import tables
 from host_tools.ledger.appending import Writer, columns_of, identity_of
 from host_tools.ledger.errors import (
     AlreadyIssued,

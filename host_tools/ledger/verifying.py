@@ -9,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, select
 
-from host_tools.ledger import chain, tables
+import host_tools.ledger.chain as chain
+import host_tools.ledger.tables as tables
 from host_tools.ledger.appending import event_of
 from host_tools.ledger.errors import LedgerError, Tampered
 from host_tools.ledger.model import Verdict

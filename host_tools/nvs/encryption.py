@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from host_tools.nvs import page
+import host_tools.nvs.page as page
 from host_tools.nvs.errors import NvsError
 from host_tools.nvs.writer import check_size
 

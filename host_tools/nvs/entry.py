@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from host_tools.nvs import page
+import host_tools.nvs.page as page
 from host_tools.nvs.errors import NvsError, ValueTooLong
 
 Value = int | bytes | str

@@ -6,7 +6,7 @@ ports/esp32/esp32_nvs.c.
 
 from collections.abc import Iterable
 
-from host_tools.nvs import page
+import host_tools.nvs.page as page
 from host_tools.nvs.entry import BLOBS, NUMBERS, Entry
 
 _LIMIT = 4000  # bytes of a blob in one page: above it the board needs as much heap in one piece

@@ -8,7 +8,7 @@ nvs_page.cpp: bytes first, then states; states of a longer entry from its end to
 
 import struct
 
-from host_tools.nvs import page
+import host_tools.nvs.page as page
 from host_tools.nvs.errors import NvsError
 from host_tools.nvs.memory_flash import Flash
 from host_tools.nvs.page import Header, Item

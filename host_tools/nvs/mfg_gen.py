@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
+import host_tools.nvs.page as page
 from host_tools.batch import table
 from host_tools.batch.faults import BadRow, BadRows
 from host_tools.errors import CommandError
-from host_tools.nvs import page
 from host_tools.nvs.entry import ENCODINGS, Entry, prepare
 from host_tools.nvs.errors import NvsError
 from host_tools.nvs.writer import partition

@@ -7,7 +7,8 @@ free: the emptiest is moved to it. Doesn't own what the entries mean (store.py).
 
 from collections.abc import Iterator
 
-from host_tools.nvs import live_page, page
+import host_tools.nvs.live_page as live_page
+import host_tools.nvs.page as page
 from host_tools.nvs.errors import NoFreePages, NotEnoughSpace
 from host_tools.nvs.live_page import LivePage
 from host_tools.nvs.memory_flash import Flash, Region

@@ -9,7 +9,7 @@ Erased entries are skipped; of two with the same key the newer one holds, as on 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from host_tools.nvs import page
+import host_tools.nvs.page as page
 from host_tools.nvs.entry import Value
 from host_tools.nvs.errors import NvsError
 from host_tools.nvs.page import Header, Item

@@ -9,7 +9,7 @@ in turns from the numbers 0 and 128; one page is kept free for collecting garbag
 
 from collections.abc import Collection, Iterator
 
-from host_tools.nvs import page
+import host_tools.nvs.page as page
 from host_tools.nvs.errors import (
     NotEnoughSpace,
     NotFound,

@@ -7,7 +7,7 @@ that both agree. A batch needs tens of thousands of images a second; these are.
 import struct
 import zlib
 
-from host_tools.nvs import page
+import host_tools.nvs.page as page
 from host_tools.nvs.encryption import Xts, encrypt
 from host_tools.nvs.entry import Entry
 from host_tools.nvs.page import Item

@@ -7,7 +7,7 @@ one truth of how an image is made; template.py only repeats its result faster.
 
 from collections.abc import Iterable
 
-from host_tools.nvs import page
+import host_tools.nvs.page as page
 from host_tools.nvs.entry import Entry, Prepared, prepare
 from host_tools.nvs.errors import NotEnoughSpace, NvsError, ValueTooLong
 from host_tools.nvs.page import Item

@@ -43,6 +43,8 @@ class Interrupt:
     def set(self, character: int) -> None:
         """Have this character interrupt from now on, OFF for none."""
         self._character = character
+        if character == OFF:
+            self._wanted = False  # what it was to interrupt ended by itself
         self._go_on()
 
     def _go_on(self) -> None:
@@ -60,8 +62,6 @@ class Interrupt:
         return data.replace(bytes((character,)), b"")
 
     def _try(self, left: int) -> None:
-        if self._character == OFF:
-            self._wanted = False  # what it was to interrupt ended by itself
         if not self._wanted or self._character == STARTING or not self._pid:
             return
         self._catch_up()

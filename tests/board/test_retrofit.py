@@ -329,7 +329,7 @@ def test_power_that_fails_at_any_write_of_the_exchange_does_no_harm() -> None:
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     assert done.stdout.splitlines() == [
-        f"{name} cut at more than 20 writes: True wrong: 0" for name in ("switch", "undo", "clean")
+        f"{name} cut at more than 10 writes: True wrong: 0" for name in ("switch", "undo", "clean")
     ]
 
 

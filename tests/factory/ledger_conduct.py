@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -254,6 +255,18 @@ class Conduct:
             ledger.append(name, "godd")
         assert ledger.head() == head
         assert ledger.verify().events == 4
+
+    def test_many_ports_of_one_station_use_one_ledger(self, ledger):
+        ledger.create_batch(batch(), units(40))
+
+        def port(number):
+            for board in range(5):
+                make(ledger, ledger.reserve("A", mac(100 * number + board + 1), CHIP), "proven")
+
+        with ThreadPoolExecutor(8) as ports:
+            list(ports.map(port, range(8)))
+        assert ledger.verify().identities == 40
+        assert ledger.count("A").free == 0
 
     def test_the_clock_is_the_stations_and_in_utc(self, place):
         with open_ledger(place, "line-9", create=True, clock=lambda: 1_792_000_000.5) as ledger:

@@ -1,4 +1,4 @@
-"""A batch that was made: a ledger with boards that are good, failed, mended, packed and waiting."""
+"""A batch that was made: boards that are good, failed, mended, packed, and some that wait."""
 
 import random
 from pathlib import Path

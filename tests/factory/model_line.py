@@ -1,6 +1,6 @@
 """A factory line without wires: boards that are a flash in memory, faults at any point.
 
-Model of what steps.Port promises. The ledger beside it is a real one.
+Model of what roles.Port promises. The ledger beside it is a real one.
 """
 
 import hashlib
@@ -124,7 +124,7 @@ class ModelBoard:
 
 
 class ModelPort:
-    """A port with whatever board is on it; implements steps.Port."""
+    """A port with whatever board is on it; implements roles.Port."""
 
     def __init__(self, board: ModelBoard, fuse: Fuse, fast: bool = True) -> None:
         self.board, self.fuse, self.fast = board, fuse, fast
@@ -212,6 +212,10 @@ class Struck:
         if kind == "good":
             self._good(self._ledger.identity(registration_id))
         return self._call(self._ledger.append, registration_id, kind, **facts)
+
+    def by_mac(self, mac: bytes) -> Identity | None:
+        found: Identity | None = self._call(self._ledger.by_mac, mac)
+        return found
 
     def _call(self, function: Callable[..., Any], *words: Any, **facts: Any) -> Any:
         self._fuse.passed()

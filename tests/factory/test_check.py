@@ -1,12 +1,14 @@
 """The check at packing: only a good board with its own label leaves, and only once."""
 
 import json
-import sqlite3
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Barrier
 
@@ -122,13 +124,28 @@ def test_of_two_packers_who_scan_one_label_at_once_one_is_stopped(
         assert sorted(pool.map(packer, range(2))) == [False, True]
 
 
+@contextmanager
+def somebody_else() -> Iterator[None]:
+    """Be a user whom file modes hold back, which they don't root."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65_534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
 def test_what_can_not_be_recorded_may_not_leave(line: Line, tmp_path: Path) -> None:
     text = code(line, 1)
-    with closing(sqlite3.connect(tmp_path / "factory.db")) as other:
-        other.execute(
-            "CREATE TRIGGER full BEFORE INSERT ON event BEGIN SELECT RAISE(ABORT, 'no'); END"
-        )
-        with ledger(tmp_path / "factory.db") as book:
+    line.close()
+    with tempfile.TemporaryDirectory(prefix="keystead-") as folder:  # others may enter it
+        os.chmod(folder, 0o755)
+        copy = Path(folder) / "factory.db"
+        shutil.copyfile(tmp_path / "factory.db", copy)
+        copy.chmod(0o444)
+        with somebody_else(), ledger(copy) as book:
             answer = Packing(book).check(text)
     assert "the ledger does not answer" in answer.reason
     assert not answer.passed

@@ -202,6 +202,7 @@ def test_a_key_from_another_group_is_refused(ledger: Ledger) -> None:
     failure = refused(again.flash)
     assert (failure.reason, failure.step) == ("other-key", "reserve")
     assert ledger.identity(made.registration_id).state == "good"
+    assert list(ledger.events())[-1].facts["reason"] == "other-key"
     assert bench.board.flash == before
     again.order = order(replace_identity=True)
     again.flash()

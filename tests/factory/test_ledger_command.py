@@ -7,12 +7,18 @@ import os
 import pty
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from host_tools import cli
 from host_tools.batch import Unit
-from host_tools.ledger import open_ledger
+from host_tools.errors import CommandError
+from host_tools.ledger import importing, open_ledger
+from keystead.registration_id import TEMPLATE
 from tests.factory.ledger_conduct import (
     CHIP,
     FINGERPRINT,
@@ -228,3 +234,26 @@ def test_a_terminal_gets_colours_and_columns(place):
     os.close(ours)
     assert b"\x1b[1;32mgood" in said
     assert b"\t" not in said
+
+
+ROWS = st.dictionaries(
+    st.sampled_from(["serial", "mac", "registrationId", "extra", "x"]) | st.text(),
+    st.none() | st.integers() | st.text() | st.lists(st.text()) | st.just("02:00:00:00:00:01"),
+)
+
+
+@given(
+    st.binary()
+    | st.lists(ROWS).map(lambda rows: json.dumps(rows).encode())
+    | st.binary().map(lambda tail: b"[" + tail)
+)
+def test_any_file_is_a_list_of_boards_or_refused(data):
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        try:
+            found = importing.units(Path(file.name), TEMPLATE, wide=False)
+        except CommandError:
+            return
+    assert found
+    assert all(one.mac for one in found)

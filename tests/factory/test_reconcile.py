@@ -9,6 +9,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from host_tools import cli
 from host_tools.errors import CommandError
@@ -220,3 +222,30 @@ def test_a_registration_that_failed_is_no_match(place):
 def test_what_answers_but_is_no_dps_is_told(text):
     with pytest.raises(CommandError, match="https://x is no DPS"):
         dps._items(httpx.Response(200, text=text), "https://x")
+
+
+@given(st.text() | st.from_regex(r"(HostName|SharedAccessKeyName|SharedAccessKey)=.*;.*=.*;.*"))
+def test_any_text_is_a_policy_or_refused_without_being_told(text):
+    try:
+        found = dps.Policy.parse(text, "the string")
+    except CommandError as refusal:
+        assert len(text) < 12 or text not in str(refusal)
+    else:
+        assert repr(found.key) not in repr(found)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+)
+
+
+@given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()))
+def test_any_answer_is_a_list_of_objects_or_refused(body):
+    try:
+        found = dps._items(httpx.Response(200, content=body), "https://x")
+    except CommandError:
+        return
+    assert all(isinstance(one, dict) for one in found)
+    assert reconcile([], found).count == len(found)

@@ -75,6 +75,7 @@ def _compiled(source, kind):
 
 def serve(raw):
     """Serve whoever is at the other end of the line, for ever."""
+    ask("I", _OFF)
     while True:
         try:
             ask("M", raw)

@@ -10,7 +10,18 @@ _ROOM = "/.chip"  # where what the host keeps for the chip can be seen
 
 vfs.umount("/")
 vfs.mount(vfs.VfsPosix(getenv("KEYSTEAD_ROOM")), _ROOM)
-sys.path[:] = ["", ".frozen", "/lib", _ROOM + "/on_flash", _ROOM + "/stand_ins"]
+_silicon = [_ROOM + "/on_flash", _ROOM + "/stand_ins"]
+sys.path[:] = [*_silicon, ".frozen"]  # no file of the board's stands in for what is in a chip
+
+import os  # noqa: E402
+
+import ffi  # noqa: E402
+from _board import put_on  # noqa: E402
+from _disk import Disk  # noqa: E402
+from _host import SETTING  # noqa: E402
+
+put_on()
+from _repl import run, serve  # noqa: E402
 
 _BOOT = """\
 # This file is executed on every boot (including wake-boot from deepsleep)
@@ -29,8 +40,6 @@ _KILL, _PR_SET_PDEATHSIG = 9, 1
 
 
 def _mount():
-    from _disk import Disk
-
     disk = Disk()
     try:
         vfs.mount(vfs.VfsLfs2(disk), "/")
@@ -55,25 +64,17 @@ def _set_up(disk):
 
 
 def _exists(name):
-    from os import stat
-
     try:
-        return stat(name)[0] & 0x8000
+        return os.stat(name)[0] & 0x8000
     except OSError:
         return False
 
 
 def _go():
-    import ffi
-
     ffi.open(None).func("i", "prctl", "il")(_PR_SET_PDEATHSIG, _KILL)  # not without its host
-    from _board import put_on
-
-    put_on()
     _mount()
-    from _host import SETTING
-    from _repl import run, serve
-
+    sys.path[:] = ["", ".frozen", "/lib", *_silicon]
+    sys.modules.pop("json")  # as an application may have its own
     gc.collect()
     raw = SETTING["raw"]
     whole = not _exists("boot.py") or run("boot.py")
