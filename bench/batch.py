@@ -126,25 +126,25 @@ def _whole(taken: Mapping[int, Parts]) -> Iterator[Row]:
     for count in _SIZES:
         yield Row(f"{digits(count)} boards, all parts", Figure(_seconds(taken[count]), "s"),
                   note=_WHOLE)  # fmt: skip
-    totals = {count: _seconds(parts) for count, parts in taken.items()}
-    yield Row("  growth, exponent", Figure(exponent(totals), ""), note=_GROWTH)
+    totals = {count: sum(ran.cpu for ran in parts.values()) for count, parts in taken.items()}
+    yield Row("  growth of CPU, exponent", Figure(exponent(totals), ""), note=_GROWTH)
 
 
 def _parts(taken: Mapping[int, Parts]) -> Iterator[Row]:
     most, fewer = _SIZES[-1], _SIZES[-2]
     for what, said in _PARTS.items():
-        times = {count: parts[what].seconds for count, parts in taken.items()}
-        yield Row(
-            f"{digits(most)} boards: {said}", Figure(times[most], "s"), note=_NOTES.get(what, "")
-        )
-        if times[most] > _SEEN * times[1]:
-            yield Row("  growth, exponent", Figure(exponent(times), ""), note=_GROWTH)
-        yield Row("  peak memory", Figure(taken[most][what].memory, "MiB"),
-                  Figure(taken[fewer][what].memory, "MiB"), f"{digits(fewer)} boards")  # fmt: skip
+        ran = {count: parts[what] for count, parts in taken.items()}
+        note = _NOTES.get(what, "")
+        yield Row(f"{digits(most)} boards: {said}", Figure(ran[most].seconds, "s"), note=note)
+        cpu = {count: one.cpu for count, one in ran.items()}
+        if cpu[most] > _SEEN * cpu[1]:
+            yield Row("  growth of CPU, exponent", Figure(exponent(cpu), ""), note=_GROWTH)
+        yield Row("  peak memory", Figure(ran[most].memory, "MiB"),
+                  Figure(ran[fewer].memory, "MiB"), f"{digits(fewer)} boards")  # fmt: skip
 
 
 def exponent(seconds: Mapping[int, float]) -> float:
-    """Return how time grows with the count, from the last two sizes: 1 is in proportion.
+    """Return how seconds grow with the count, from the last two sizes: 1 is in proportion.
 
     What a single board takes is subtracted: it is Python that starts.
     """
@@ -169,7 +169,7 @@ _WHOLE = (
 )
 _GROWTH = (
     f"from {digits(_SIZES[-2])} to {digits(_SIZES[-1])} boards, less what a single one takes;"
-    " 1 is in proportion"
+    " 1 is in proportion; CPU, as other programs don't make it longer"
 )
 _NOTES = {
     "histories": "each on disk before the next, as section ledger shows beside sqlite3 alone",

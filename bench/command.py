@@ -4,6 +4,7 @@ Owns the time it takes and the most memory it holds. Doesn't own what it does.
 """
 
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -29,9 +30,10 @@ runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
 
 @dataclass(frozen=True)
 class Ran:
-    """What a run took: seconds from start to end, MiB of its largest process."""
+    """What a run took: seconds from start to end, and of CPU; MiB of its largest process."""
 
     seconds: float
+    cpu: float
     memory: float
 
 
@@ -48,13 +50,18 @@ def run(
     if sys.platform != "linux":
         raise Unmeasured("the memory of another process is read as Linux gives it")
     call = [sys.executable, "-c", _PEAK, module, *map(str, words)]
-    begun = time.perf_counter()
+    begun, before = time.perf_counter(), _cpu()
     with open(stdin or os.devnull, "rb") as source:
         done = subprocess.run(
             call, stdin=source, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
             env={**os.environ, **environ}, cwd=Path(__file__).parents[1], check=False,
         )  # fmt: skip
-    seconds = time.perf_counter() - begun
+    seconds, cpu = time.perf_counter() - begun, _cpu() - before
     if done.returncode:
         raise CommandError(f"{module} {words[0]} ended with {done.returncode}: {done.stderr}")
-    return Ran(seconds, int(done.stderr.split()[-1]) / (1 << 10))
+    return Ran(seconds, cpu, int(done.stderr.split()[-1]) / (1 << 10))
+
+
+def _cpu() -> float:
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return ended.ru_utime + ended.ru_stime

@@ -46,7 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("board", nargs="*", help="registration ID, MAC or serial")
     parser.add_argument("--batch", metavar="NAME", help="all boards of a batch that are good")
     parser.add_argument(
-        "--state", choices=STATES, default="good", help="of the batch's boards (default: good)"
+        "--state",
+        choices=STATES,
+        default="good",
+        metavar="STATE",
+        help="of the batch's boards (default: good)",
     )
     parser.add_argument("--output", metavar="FILE", help="where to; - for stdout")
     parser.add_argument(

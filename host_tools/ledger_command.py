@@ -18,24 +18,13 @@ found boards that the ledger and DPS disagree on. docs/ledger.md has the whole s
 """
 
 import argparse
-import io
 import json
-import os
-import re
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
-from rich.console import Console
-
-from host_tools import boards
-from host_tools.batch import Batch
-from host_tools.derive_key import add_rule
-from host_tools.emulator import whole_file
-from host_tools.errors import CommandError
-from host_tools.ledger import Identity, Tampered, dps, exporting, importing, opened
+from host_tools import ledger_exchange, ledger_truth
 from host_tools.ledger import add_arguments as add_ledger
+from host_tools.ledger import exporting, opened
 from host_tools.ledger.printing import (
     Printer,
     batch_json,
@@ -43,12 +32,7 @@ from host_tools.ledger.printing import (
     board_json,
     board_row,
 )
-from host_tools.ledger.reconciling import Differences, reconcile
-from host_tools.ledger.rules import STATES
-from keystead.record import ENDPOINT
-from keystead.registration_id import TEMPLATE
 
-TAMPERED, DIFFERENT = 3, 4
 _STATE = 4  # which cell of a board's row
 
 
@@ -83,16 +67,8 @@ def _json_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
-def _filters(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--batch", metavar="NAME", help="of this batch only")
-    parser.add_argument("--state", choices=STATES, metavar="STATE", help=", ".join(STATES))
-
-
-# ---- looking
-
-
 def _list_arguments(parser: argparse.ArgumentParser) -> None:
-    _filters(parser)
+    ledger_exchange.add_filters(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
 
 
@@ -140,72 +116,6 @@ def _show(args: argparse.Namespace) -> int:
     return 0
 
 
-# ---- in and out
-
-
-def _export_arguments(parser: argparse.ArgumentParser) -> None:
-    _filters(parser)
-    parser.add_argument(
-        "--format",
-        choices=exporting.FORMATS,
-        default="csv",
-        help="csv: a table of boards (default); json: an array of them; events: every event of the"
-        " ledger, a JSON object a line, enough to check the chain anywhere",
-    )
-    parser.add_argument("--output", type=Path, metavar="FILE", help="default: stdout")
-
-
-def _export(args: argparse.Namespace) -> int:
-    if args.format == "events" and (args.batch or args.state):
-        raise CommandError("--format events is the whole ledger: leave out --batch and --state")
-    with opened(args) as ledger:
-        if args.output is None:
-            exporting.export(ledger, args.format, args.batch, args.state, sys.stdout)
-            return 0
-        text = io.StringIO(newline="")
-        count = exporting.export(ledger, args.format, args.batch, args.state, text)
-    whole_file.write(args.output, text.getvalue().encode(), 0o666 & ~_umask())
-    what = "events" if args.format == "events" else "boards"
-    print(f"{args.output}: {count} {what}")
-    return 0
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _import_arguments(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("file", type=Path, metavar="FILE", help="CSV or JSON with serial, mac, registration_id")
-    add("--batch", required=True, metavar="NAME", help="the new batch that they become")
-    add("--board", required=True, metavar="BOARD", help="e.g. ESP32_GENERIC_C3")
-    add("--id-scope", required=True, help="of their DPS instance, e.g. 0ne00002193")
-    add("--template", default=TEMPLATE, help=f"of IDs that the list leaves out: {TEMPLATE}")
-    add("--endpoint", default=ENDPOINT, help=f"of DPS; default: {ENDPOINT}")
-    add("--note", default="", help="a line for people")
-    add_rule(parser)
-
-
-def _import(args: argparse.Namespace) -> int:
-    if not re.fullmatch("[0-9A-Za-z]{1,32}", args.id_scope):
-        raise CommandError(f"--id-scope {args.id_scope!r}: letters and digits, e.g. 0ne00002193")
-    chip = boards.get(args.board).chip
-    wide = args.rule == "service"
-    batch = Batch(
-        args.batch, args.board, args.id_scope, args.template, args.endpoint, wide, args.note
-    )
-    units = importing.units(args.file, args.template, wide)
-    with opened(args, create=True) as ledger:
-        made = ledger.import_batch(batch, units, chip, args.file.name)
-    print(f"batch {batch.name}: {len(made)} boards imported; none of their IDs is issued again")
-    return 0
-
-
-# ---- what people decide
-
-
 def _scrap_arguments(parser: argparse.ArgumentParser) -> None:
     _board(parser)
     parser.add_argument("--reason", required=True, help="a line for the history")
@@ -227,121 +137,18 @@ def _decide(args: argparse.Namespace, kind: str) -> int:
     return 0
 
 
-# ---- is it true?
-
-
-def _head(args: argparse.Namespace) -> int:
-    with opened(args) as ledger:
-        print(ledger.head())
-    return 0
-
-
-def _verify_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--head",
-        metavar="NUMBER:HASH",
-        help="one that `keystead ledger head` printed and that was kept elsewhere: shows events"
-        " that were cut off the end, and a chain made anew",
-    )
-    _json_option(parser)
-
-
-def _verify(args: argparse.Namespace) -> int:
-    with opened(args) as ledger, Console(stderr=True).status("verifying") as status:
-        try:
-            verdict = ledger.verify(
-                args.head, lambda number: status.update(f"verifying: event {number}")
-            )
-        except Tampered as found:
-            status.stop()
-            return _tampered(found, args.json)
-    if args.json:
-        print(json.dumps({"ok": True, "events": verdict.events, "head": verdict.head}))
-    else:
-        Printer().line(
-            f"in order: {verdict.events} events, {verdict.batches} batches,"
-            f" {verdict.identities} boards",
-            "green",
-        )
-        print(f"head: {verdict.head}")
-    return 0
-
-
-def _tampered(found: Tampered, as_json: bool) -> int:
-    if as_json:
-        print(json.dumps({"ok": False, "event": found.number, "why": str(found)}))
-    else:
-        print(f"keystead ledger: {found}", file=sys.stderr)
-    return TAMPERED
-
-
-def _reconcile_arguments(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("--group", action="append", metavar="NAME", help="an enrollment group; default: all")
-    add("--batch", metavar="NAME", help="whose boards are to have been seen; default: all")
-    add(
-        "--connection-string-file",
-        type=Path,
-        metavar="FILE",
-        help="of a policy with Registration read, and Enrollment read if no --group is given;"
-        f" default: ${dps.VARIABLE}",
-    )
-    add("--cloud", metavar="URL", help="dial https://HOST:PORT instead of the policy's host")
-    add("--ca", type=Path, metavar="FILE", help="trust this (default: the system's roots, or the"
-        " CA of the `keystead cloud` that runs here)")  # fmt: skip
-    _json_option(parser)
-
-
-def _reconcile(args: argparse.Namespace) -> int:
-    policy = dps.policy(args.connection_string_file)
-    with opened(args) as ledger:
-        if args.batch is not None:
-            ledger.batch(args.batch)
-        identities: list[Identity] = list(ledger.identities())
-    with (
-        dps.Dps(policy, args.cloud, args.ca) as service,
-        Console(stderr=True).status("") as status,
-    ):
-        groups = args.group or service.groups()
-        records = []
-        for group in groups:
-            for record in service.registrations(group):
-                records.append(record)
-                if len(records) % 1000 == 1:
-                    status.update(f"asking DPS: {len(records)} registrations")
-    found = reconcile(identities, records, args.batch)
-    _tell_differences(found, args.json)
-    return DIFFERENT if found.count else 0
-
-
-def _tell_differences(found: Differences, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(found.json()))
-        return
-    printer = Printer()
-    for what, those in (
-        ("never seen", found.never_seen),
-        ("never made", found.never_made),
-        ("not assigned", found.not_assigned),
-    ):
-        for one in those:
-            printer.line(f"{what}: {one.registration_id}: {one.why}", "red")
-    printer.line(
-        f"{found.matched} as they should be, {len(found.never_seen)} flashed but never seen in"
-        f" DPS, {len(found.never_made)} seen but never made, {len(found.not_assigned)} not"
-        " assigned",
-        "yellow" if found.count else "green",
-    )
-
-
 _VERBS = {
     "batches": _Verb(_json_option, _batches, "all batches, and how far each has come"),
     "list": _Verb(_list_arguments, _list, "boards, one a line"),
     "show": _Verb(_show_arguments, _show, "a board and its history"),
-    "export": _Verb(_export_arguments, _export, "boards as CSV or JSON, or all events; no keys"),
+    "export": _Verb(
+        ledger_exchange.export_arguments,
+        ledger_exchange.export,
+        "boards as CSV or JSON, or all events; no keys",
+    ),
     "import": _Verb(
-        _import_arguments,
-        _import,
+        ledger_exchange.import_arguments,
+        ledger_exchange.import_,
         "boards that were made elsewhere, so that no ID is issued twice",
         writes=True,
     ),
@@ -350,18 +157,22 @@ _VERBS = {
         _scrap_arguments, _restore, "a board that was scrapped by mistake", writes=True
     ),
     "head": _Verb(
-        lambda parser: None, _head, "number and hash of the last event, to keep elsewhere"
+        lambda parser: None,
+        ledger_truth.head,
+        "number and hash of the last event, to keep elsewhere",
     ),
     "verify": _Verb(
-        _verify_arguments,
-        _verify,
+        ledger_truth.verify_arguments,
+        ledger_truth.verify,
         "the chain, and that all tables follow from it",
-        codes=f"Exit code {TAMPERED}: the ledger was tampered with, the line says at which event.",
+        codes=f"Exit code {ledger_truth.TAMPERED}: the ledger was tampered with; the line says at"
+        " which event.",
     ),
     "reconcile": _Verb(
-        _reconcile_arguments,
-        _reconcile,
+        ledger_truth.reconcile_arguments,
+        ledger_truth.reconcile_,
         "the ledger against DPS's list of registrations",
-        codes=f"Exit code {DIFFERENT}: there are boards that the ledger and DPS disagree on.",
+        codes=f"Exit code {ledger_truth.DIFFERENT}: there are boards that the ledger and DPS"
+        " disagree on.",
     ),
 }

@@ -44,7 +44,8 @@ def refuse_other(image: bytes, identity: Identity) -> None:
 
 def _blob(image: bytes) -> bytes | None:
     try:
-        value = store.read(image).get((NAMESPACE, KEY))
+        # as its chip would find it, should it have lost power while it wrote
+        value = store.read(store.settled(image)).get((NAMESPACE, KEY))
     except store.NvsError:
         return None
     return value if isinstance(value, bytes) else None

@@ -1,7 +1,7 @@
 """The board that runs: its console, its REPL, and whether another one was put in its place.
 
-Owns the lines of the console as they come over the serial line. What they mean is console.py's; the
-chip in its loader is worker.py's.
+Owns the lines of the console as they come over the serial line. What they mean is in console.py,
+the chip in its loader in worker.py.
 """
 
 import time

@@ -4,6 +4,7 @@ A terminal gets aligned columns, a pipe gets tabs.
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -24,6 +25,7 @@ _STYLES = {
     "proven": "green",
     "registered": "green",
 }
+_HASH = re.compile("[0-9a-f]{33,}")
 _PAGE = 500  # lines that are aligned together
 
 
@@ -110,9 +112,11 @@ def _span(seconds: float) -> str:
     return ""
 
 
+# hashes are known by their begin; what a failure says is wanted whole
 def _short(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 48 else f"{text[:16]}..."
+    text = " ".join(text.split())
+    return f"{text[:16]}..." if _HASH.fullmatch(text) else text
 
 
 def board_row(identity: Identity) -> list[str]:

@@ -59,8 +59,8 @@ class LivePage:
             place += self._read_entry(raw, place)
 
     def _find_end(self, raw: bytes) -> None:
-        # not the first that is empty: power may go twice, and leave empty ones between erased
-        # ones; ESP-IDF 5 writes there, and over what is behind them
+        # not the first that is empty, as in ESP-IDF: power that goes again while a torn entry is
+        # erased leaves empty places among erased ones, and what is written there meets those
         used = [
             place
             for place, state in enumerate(self._states[: page.ENTRIES])

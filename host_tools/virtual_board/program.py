@@ -82,6 +82,7 @@ class Program:
         those are dealt with here. Raises CommandError if this machine has no MicroPython.
         """
         command = _command(setting)
+        room.of(flash)
         program = cls(setting, flash, mac, output, ended)
         program._task = asyncio.create_task(program._live(command, cause))
         return program

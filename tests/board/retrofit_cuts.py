@@ -109,7 +109,7 @@ def cut(name, start, recover, wanted):
         if tree() != wanted:
             wrong += 1
             print("cut", left, "of", name, tree())
-    print(name, "cut at more than 10 writes:", count > 10, "wrong:", wrong)
+    print(name, "cut at", count, "writes, wrong:", wrong)
 
 
 def undo():

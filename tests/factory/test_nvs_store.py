@@ -1,6 +1,7 @@
 """The live NVS: what esp32.NVS of a chip does, through every power cut."""
 
 import random
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
@@ -239,6 +240,27 @@ def test_power_may_go_at_any_write_while_garbage_is_collected() -> None:
             ("app", "b"): b"after" * 300,
         }
     assert seen == {bytes([4]) * 1500, b"new" * 500}
+
+
+def test_power_may_go_again_while_a_torn_entry_is_erased() -> None:
+    for first in (33, 34, 500, 3100):
+        torn, store = a_store()
+        store.set_blob("app", "kept", b"k" * 100)
+        torn.left = first
+        with pytest.raises(PowerCut):
+            store.set_blob("app", "b", b"b" * 3000)
+        for second in range(40):
+            flash = FailingFlash(bytes(torn.content))
+            flash.left = second
+            with suppress(PowerCut):
+                Store(flash, REGION)
+            flash.left = None
+            store = Store(flash, REGION)
+            store.set_blob("app", "b", b"c" * 2500)
+            assert nvs.read(region(flash)) == {
+                ("app", "kept"): b"k" * 100,
+                ("app", "b"): b"c" * 2500,
+            }
 
 
 KEYS = st.sampled_from(["a", "b", "c"])

@@ -11,7 +11,8 @@ _ROOM = "/.chip"  # where what the host keeps for the chip can be seen
 vfs.umount("/")
 vfs.mount(vfs.VfsPosix(getenv("KEYSTEAD_ROOM")), _ROOM)
 _silicon = [_ROOM + "/on_flash", _ROOM + "/stand_ins"]
-sys.path[:] = [*_silicon, ".frozen"]  # no file of the board's stands in for what is in a chip
+# no file of the board's stands in for what is in a chip; MicroPython has no [*list, ...]
+sys.path[:] = _silicon + [".frozen"]  # noqa: RUF005
 
 import os  # noqa: E402
 
@@ -73,8 +74,7 @@ def _exists(name):
 def _go():
     ffi.open(None).func("i", "prctl", "il")(_PR_SET_PDEATHSIG, _KILL)  # not without its host
     _mount()
-    sys.path[:] = ["", ".frozen", "/lib", *_silicon]
-    sys.modules.pop("json")  # as an application may have its own
+    sys.path[:] = ["", ".frozen", "/lib"] + _silicon  # noqa: RUF005
     gc.collect()
     raw = SETTING["raw"]
     whole = not _exists("boot.py") or run("boot.py")

@@ -1,0 +1,92 @@
+"""Ledger exchange: `keystead ledger export` and `import`.
+
+Each is two functions, as in cloud_commands.py. Doesn't own the formats (ledger/exporting.py,
+ledger/importing.py).
+"""
+
+import argparse
+import io
+import os
+import re
+import sys
+from pathlib import Path
+
+from host_tools import boards
+from host_tools.batch import Batch
+from host_tools.derive_key import add_rule
+from host_tools.emulator import whole_file
+from host_tools.errors import CommandError
+from host_tools.ledger import exporting, importing, opened
+from host_tools.ledger.rules import STATES
+from keystead.record import ENDPOINT
+from keystead.registration_id import TEMPLATE
+
+
+def add_filters(parser: argparse.ArgumentParser) -> None:
+    """Declare which boards are meant."""
+    parser.add_argument("--batch", metavar="NAME", help="of this batch only")
+    parser.add_argument("--state", choices=STATES, metavar="STATE", help=", ".join(STATES))
+
+
+def export_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what is exported."""
+    add_filters(parser)
+    parser.add_argument(
+        "--format",
+        choices=exporting.FORMATS,
+        default="csv",
+        help="csv: a table of boards (default); json: an array of them; events: every event of the"
+        " ledger, a JSON object a line, enough to check the chain anywhere",
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="default: stdout")
+
+
+def export(args: argparse.Namespace) -> int:
+    """Write boards or events."""
+    if args.format == "events" and (args.batch or args.state):
+        raise CommandError("--format events is the whole ledger: leave out --batch and --state")
+    with opened(args) as ledger:
+        if args.output is None:
+            exporting.export(ledger, args.format, args.batch, args.state, sys.stdout)
+            return 0
+        text = io.StringIO(newline="")
+        count = exporting.export(ledger, args.format, args.batch, args.state, text)
+    whole_file.write(args.output, text.getvalue().encode(), 0o666 & ~_umask())
+    what = "events" if args.format == "events" else "boards"
+    print(f"{args.output}: {count} {what}")
+    return 0
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def import_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare which list is imported, as what."""
+    add = parser.add_argument
+    add("file", type=Path, metavar="FILE", help="CSV or JSON with serial, mac, registration_id")
+    add("--batch", required=True, metavar="NAME", help="the new batch that they become")
+    add("--board", required=True, metavar="BOARD", help="e.g. ESP32_GENERIC_C3")
+    add("--id-scope", required=True, help="of their DPS instance, e.g. 0ne00002193")
+    add("--template", default=TEMPLATE, help=f"of IDs that the list leaves out: {TEMPLATE}")
+    add("--endpoint", default=ENDPOINT, help=f"of DPS; default: {ENDPOINT}")
+    add("--note", default="", help="a line for people")
+    add_rule(parser)
+
+
+def import_(args: argparse.Namespace) -> int:
+    """Make a batch of the list."""
+    if not re.fullmatch("[0-9A-Za-z]{1,32}", args.id_scope):
+        raise CommandError(f"--id-scope {args.id_scope!r}: letters and digits, e.g. 0ne00002193")
+    chip = boards.get(args.board).chip
+    wide = args.rule == "service"
+    batch = Batch(
+        args.batch, args.board, args.id_scope, args.template, args.endpoint, wide, args.note
+    )
+    units = importing.units(args.file, args.template, wide)
+    with opened(args, create=True) as ledger:
+        made = ledger.import_batch(batch, units, chip, args.file.name)
+    print(f"batch {batch.name}: {len(made)} boards imported; none of their IDs is issued again")
+    return 0

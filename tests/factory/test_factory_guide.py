@@ -1,0 +1,49 @@
+"""docs/factory.md, as a new user would go through it: its commands against virtual boards."""
+
+import re
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+
+from host_tools.flash.failure import REMEDIES
+from tests.test_readme import ROOT, Shell, commands, loose, until
+
+GUIDE = "docs/factory.md"
+SHOWN = 4001  # the first board's port on the page
+
+
+def test_the_guides_commands_do_what_it_says(tmp_path: Path) -> None:
+    shell, page = Shell(tmp_path), commands(GUIDE)
+    [bench] = [one for one in page if one.words.startswith("keystead board")]
+    at = page.index(bench)
+    for command in page[:at]:
+        assert shell.run(command.words).splitlines() == command.output
+    first = free_ports(len(bench.output))
+    with shell.started(here(bench.words, first)) as boards:
+        until(boards, f":{first + len(bench.output) - 1}")
+        for command in page[at + 1 :]:
+            printed = shell.run(here(command.words, first))
+            lines = {loose(text) for text in printed.splitlines()}
+            assert {loose(text) for text in command.output} <= lines, printed
+
+
+def here(words: str, first: int) -> str:
+    return re.sub(r"(?<=127\.0\.0\.1:)40\d\d", lambda n: str(int(n[0]) - SHOWN + first), words)
+
+
+def free_ports(count: int) -> int:
+    """Return the first of so many free ports in a row."""
+    for first in range(20_000, 30_000, count):
+        try:
+            with ExitStack() as stack:
+                for port in range(first, first + count):
+                    stack.enter_context(socket.create_server(("127.0.0.1", port)))
+                return first
+        except OSError:
+            continue
+    raise AssertionError("no free ports")
+
+
+def test_every_failure_is_in_the_guide() -> None:
+    page = (ROOT / GUIDE).read_text()
+    assert [name for name in REMEDIES if f"`{name}`" not in page] == []
