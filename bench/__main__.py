@@ -4,8 +4,8 @@
   .venv/bin/python -m bench wire publishing
   .venv/bin/python -m bench --json > figures.json
 
-Takes about a minute and a quarter on two cores. A bar that is not met is said so and fails
-nothing. How each figure is measured: docs/bench.md.
+Takes about five minutes on two cores. A bar that is not met is said so and fails nothing. How
+each figure is measured: docs/bench.md.
 """
 
 import argparse

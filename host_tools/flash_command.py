@@ -97,7 +97,8 @@ def run(args: argparse.Namespace) -> int:
     _sum_up(args, outcomes)
     if station.interrupted and not args.continuous:
         return _INTERRUPTED
-    return 0 if outcomes and all(one.result != "failed" for one in outcomes) else 1
+    enough = len(outcomes) >= (1 if args.continuous else len(ports))
+    return 0 if enough and all(one.result != "failed" for one in outcomes) else 1
 
 
 def _ports(args: argparse.Namespace) -> list[str]:

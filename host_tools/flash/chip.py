@@ -9,9 +9,10 @@ from host_tools.flash.failure import FlashFailure
 class Chip:
     """A chip in its ROM loader.
 
-    name: as boards/ spells it, e.g. "esp32c3"; mac: six bytes; flash_size: bytes, 0 if the flash
-    chip does not tell; secured: what its eFuses have switched on, in words; description: esptool's
-    words, with the revision; baud: the line's speed from now on, bits/s; esptool: its version.
+    name: as boards/ spells it, e.g. "esp32c3"; mac: six bytes, none if it may not be read;
+    flash_size: bytes, 0 if the flash chip does not tell; secured: what its eFuses have on, in
+    words; description: esptool's words, with the revision; baud: the line's speed from now on,
+    bits/s; esptool: its version.
     """
 
     name: str

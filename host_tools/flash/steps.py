@@ -7,7 +7,7 @@ run begins at the first step and finds most of it done, and `good` is the last t
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,12 +98,13 @@ class Line:
 
         Raises FlashFailure or a LedgerError, as flash() would.
         """
-        with self._at("connect"):
-            chip, load = self._meet()
-        with self._at("reserve"):
-            identity = self._identity(chip, load)
-            self.told.identity(identity)
-            self.port.restart()
+        with self._let_go():
+            with self._at("connect"):
+                chip, load = self._meet()
+            with self._at("reserve"):
+                identity = self._identity(chip, load)
+                self.told.identity(identity)
+                self.port.restart()
         return identity
 
     def flash(self) -> Identity:
@@ -112,11 +113,8 @@ class Line:
         What fails from the first byte on is in the ledger as `failed`, with step and reason; what
         is refused before is `noted` there if it has the board, which stays what it is.
         """
-        try:
+        with self._let_go(), self._noted():
             chip, load, identity, record = self._prepare()
-        except FlashFailure as failure:
-            self._note(failure)
-            raise
         attempt = self._begin(identity, chip, load, record)
         try:
             self._make(chip, load, record, attempt)
@@ -162,16 +160,15 @@ class Line:
         return identity
 
     def _record(self, identity: Identity) -> FactoryRecord:
-        batch = self.order.batch
+        batch, name = self.order.batch, identity.registration_id
         assert self.keys is not None
-        primary, secondary = self.keys.device_keys(identity.registration_id)
-        name = identity.registration_id
         try:
+            primary, secondary = self.keys.device_keys(name)
             return FactoryRecord(
                 identity.mac, batch.id_scope, name, primary, secondary, batch.endpoint
             )
-        except Failure as failure:
-            raise FlashFailure("keys", f"no factory record for {name}: {failure}") from None
+        except (Failure, CommandError) as error:
+            raise FlashFailure("keys", f"no factory record for {name}: {error}") from None
 
     def _refuse_other_key(self, identity: Identity, record: FactoryRecord) -> None:
         derived, known = keys.fingerprint(record.keys()[0]), identity.fingerprint
@@ -275,19 +272,33 @@ class Line:
     def _rounded(self) -> Mapping[str, float]:
         return {name: round(seconds, 3) for name, seconds in self.seconds.items()}
 
-    def _note(self, failure: FlashFailure) -> None:
-        """Have the ledger know of a refusal, if it knows the board; which stays what it is."""
-        known = self.book.by_mac(self._mac) if self._mac else None
-        if known:
-            told = {"step": failure.step, "reason": failure.reason, "detail": failure.detail}
-            self.book.append(known.registration_id, "noted", **told)
+    @contextmanager
+    def _let_go(self) -> Iterator[None]:
+        """Have a board that is refused run again what it ran before."""
+        try:
+            yield
+        except CommandError:
+            if self._mac:
+                with suppress(FlashFailure):  # it may be gone
+                    self.port.restart()
+            raise
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        """Have the ledger note a refusal, if it knows the board; which stays what it is."""
+        try:
+            yield
+        except FlashFailure as failure:
+            known = self.book.by_mac(self._mac) if self._mac else None
+            if known:
+                told = {"step": failure.step, "reason": failure.reason, "detail": failure.detail}
+                self.book.append(known.registration_id, "noted", **told)
+            raise
 
     def _regret(self, attempt: Attempt, error: CommandError) -> None:
-        if isinstance(error, LedgerError):  # it takes no more of this attempt
+        if not isinstance(error, FlashFailure):  # the ledger's: it takes no more of this attempt
             return
-        reason = error.reason if isinstance(error, FlashFailure) else "keys"
-        detail = error.detail if isinstance(error, FlashFailure) else str(error)
         try:
-            attempt.note("failed", step=self._step, reason=reason, detail=detail)
+            attempt.note("failed", step=self._step, reason=error.reason, detail=error.detail)
         except LedgerError as refusal:
             raise CommandError(f"{error}; and the ledger does not have it: {refusal}") from None

@@ -259,7 +259,7 @@ def _name(esp: ESPLoader) -> str:
 
 def _mac(esp: ESPLoader) -> bytes:
     if esp.secure_download_mode:
-        return bytes(6)  # its registers can not be read
+        return b""  # its registers can not be read
     return bytes(esp.read_mac("BASE_MAC"))
 
 

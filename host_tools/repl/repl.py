@@ -9,8 +9,8 @@ import struct
 import time
 from collections.abc import Callable
 
-from host_tools.repl import files
 from host_tools.repl.errors import NoAnswer, Raised, ReplError
+from host_tools.repl.files import Entry, get, listing, put, sha256
 from host_tools.repl.reader import Line, Reader, lost
 
 _INTERRUPT, _RAW, _FRIENDLY, _END = b"\x03", b"\x01", b"\x02", b"\x04"
@@ -45,7 +45,7 @@ class Repl:
 
     @staticmethod
     def _patience(attempt: int) -> float:
-        return min(_LONGEST_ATTEMPT, _ATTEMPT * 2 ** (attempt - 1))
+        return min(_LONGEST_ATTEMPT, _ATTEMPT * (1 << attempt - 1))
 
     def _interrupted(self, deadline: float) -> bool:
         self._send(b"\r" + _INTERRUPT)
@@ -145,19 +145,19 @@ class Repl:
 
     def put(self, path: str, data: bytes, moved: Callable[[int], None] | None = None) -> None:
         """Write a file on the board; moved: is told how many more bytes are there."""
-        files.put(self, path, data, moved)
+        put(self, path, data, moved)
 
     def get(self, path: str, moved: Callable[[int], None] | None = None) -> bytes:
         """Return a file's bytes."""
-        return files.get(self, path, moved)
+        return get(self, path, moved)
 
-    def listing(self, folder: str = "/") -> list[files.Entry]:
+    def listing(self, folder: str = "/") -> list[Entry]:
         """Return all files and folders in a folder and in those in it, without other disks."""
-        return files.listing(self, folder)
+        return listing(self, folder)
 
     def hash(self, path: str) -> str:
         """Return the SHA-256 of a file, 64 hex digits, as the board reads it."""
-        return files.sha256(self, path)
+        return sha256(self, path)
 
     def _send(self, data: bytes) -> None:
         with lost():

@@ -7,12 +7,12 @@ them: no key leaves the board.
 import io
 import os
 import tarfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from host_tools.errors import CommandError
 from host_tools.repl import Entry, Repl
 from host_tools.retrofit.failure import RetrofitFailure
 
@@ -27,14 +27,6 @@ class Backup(Protocol):
 
     def file(self, path: str, data: bytes) -> None:
         """Take a file."""
-
-
-def check(place: Path) -> None:
-    """Refuse a place that holds something already: it may be the only copy."""
-    if place.exists() and (place.is_file() or any(place.iterdir())):
-        raise CommandError(f"{place} exists: name another place with --backup")
-    if not place.absolute().parent.is_dir():
-        raise CommandError(f"--backup {place}: there is no folder {place.absolute().parent}")
 
 
 def free(pattern: str, mac: bytes) -> Path:
@@ -98,14 +90,20 @@ class _Tar:
         self._tar = tar
 
     def folder(self, path: str) -> None:
-        info = tarfile.TarInfo("/".join(_parts(path)))
-        info.type, info.mode = tarfile.DIRTYPE, 0o700
+        info = _info(path, 0o700)
+        info.type = tarfile.DIRTYPE
         self._tar.addfile(info)
 
     def file(self, path: str, data: bytes) -> None:
-        info = tarfile.TarInfo("/".join(_parts(path)))
-        info.size, info.mode = len(data), 0o600
+        info = _info(path, 0o600)
+        info.size = len(data)
         self._tar.addfile(info, io.BytesIO(data))
+
+
+def _info(path: str, mode: int) -> tarfile.TarInfo:
+    info = tarfile.TarInfo("/".join(_parts(path)))
+    info.mode, info.mtime = mode, int(time.time())
+    return info
 
 
 def _parts(path: str) -> list[str]:

@@ -33,26 +33,31 @@ class LedgerOwner:
         """See order.Owner."""
         _check_chip(facts, self.batch.board)
         if self.keep and found:
-            self._check_kept(facts, found)
+            return self._kept(facts, found)
         return self.book.peek(self.batch.name, facts.mac, facts.chip).registration_id
 
-    def _check_kept(self, facts: BoardFacts, found: Found) -> None:
+    def _kept(self, facts: BoardFacts, found: Found) -> str:
+        """Return the name that the board has, if the ledger knows it as this board's."""
         try:
-            known = self.book.identity(found.registration_id)
+            if self.book.identity(found.registration_id).mac == facts.mac:
+                return found.registration_id
         except UnknownBoard:
-            known = None
-        if known is None or known.mac != facts.mac:
-            raise RetrofitFailure(
-                "other-identity",
-                f"the ledger knows no board {found.registration_id} with MAC {facts.mac.hex(':')}:"
-                " `keystead ledger import` it first, or give the board a new identity: --replace",
-            )
+            pass
+        raise RetrofitFailure(
+            "other-identity",
+            f"the ledger knows no board {found.registration_id} with MAC {facts.mac.hex(':')}:"
+            " write it down first, as docs/factory.md says of boards that were made elsewhere, or"
+            " give it a new identity with --replace",
+        )
 
     def record(self, facts: BoardFacts, found: Found | None) -> FactoryRecord:
         """See order.Owner."""
         assert self.keys is not None
-        own = self.book.reserve(self.batch.name, facts.mac, facts.chip)
-        name = own.registration_id
+        if self.keep and found:
+            name = self._kept(facts, found)
+        else:
+            own = self.book.reserve(self.batch.name, facts.mac, facts.chip)
+            name = own.registration_id
         try:
             pair = self.keys.device_keys(name)
             return FactoryRecord(facts.mac, self.batch.id_scope, name, *pair, self.batch.endpoint)

@@ -12,7 +12,7 @@ import serial  # type: ignore[import-untyped]
 
 import keystead
 from host_tools import boards, cli, nvs
-from host_tools.batch import Batch, units_from_range
+from host_tools.batch import Batch, Unit, units_from_range
 from host_tools.errors import CommandError
 from host_tools.images import board_files, filesystem
 from host_tools.keys import derive_device_key, encode_key
@@ -23,7 +23,7 @@ from host_tools.retrofit.board_facts import BoardFacts
 from host_tools.retrofit.failure import RetrofitFailure
 from host_tools.retrofit.meeting import Meeting
 from host_tools.retrofit.order import Order
-from host_tools.retrofit.owner import NoAttempt
+from host_tools.retrofit.owner import LedgerOwner, NoAttempt
 from host_tools.retrofit.port import Port
 from host_tools.retrofit.record import Found
 from host_tools.retrofit.steps import Retrofit
@@ -333,6 +333,22 @@ def test_power_that_fails_at_any_write_of_the_exchange_does_no_harm() -> None:
         ("switch", "0"), ("undo", "0"), ("clean", "0"),
     ], done.stdout  # fmt: skip
     assert all(int(line[3]) > 5 for line in lines)
+
+
+def test_a_board_keeps_an_identity_that_the_ledger_knows_as_its_own(tmp_path: Path) -> None:
+    facts = board_facts.ask(Answering(GOOD | {"machine": "X with ESP32C3"}))
+    found = Found(MAC, "0ne1", "another", b"")
+    batch = Batch("field", "ESP32_GENERIC_C3", "0ne1")
+    with open_ledger(str(tmp_path / "ledger.db"), create=True) as book:
+        book.create_batch(batch, units_from_range("7..9"))
+        owner = LedgerOwner(book, batch, None, keep=True)
+        with pytest.raises(RetrofitFailure, match="the ledger knows no board another"):
+            owner.name(facts, found)
+        assert LedgerOwner(book, batch, None).name(facts, found) == NAME
+        elsewhere = Batch("old", "ESP32_GENERIC_C3", "0ne1")
+        unit = Unit("old-1", MAC, "another")
+        book.import_batch(elsewhere, [unit], "esp32c3", "a list")
+        assert owner.name(facts, found) == "another"
 
 
 # - - - who is taken

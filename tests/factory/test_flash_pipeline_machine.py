@@ -3,6 +3,7 @@
 import random
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -135,11 +136,19 @@ class FactoryLine(RuleBasedStateMachine):
         port.board.loader = False
 
 
-TestFactoryLine = FactoryLine.TestCase
-TestFactoryLine.settings = settings(
+class LongFactoryLine(FactoryLine):
+    """The same, for hours if need be: `pytest -m soak`."""
+
+
+_PHASES = Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink  # explaining takes minutes
+_SETTINGS = settings(
     max_examples=20,
     stateful_step_count=10,
     deadline=None,
-    phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],  # explaining takes minutes
+    phases=_PHASES,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+TestFactoryLine = FactoryLine.TestCase
+TestFactoryLine.settings = _SETTINGS
+TestLongFactoryLine = pytest.mark.timeout(3600)(pytest.mark.soak(LongFactoryLine.TestCase))
+TestLongFactoryLine.settings = settings(_SETTINGS, max_examples=1000, stateful_step_count=30)

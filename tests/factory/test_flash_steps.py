@@ -186,6 +186,27 @@ def test_a_flash_copied_from_another_board_is_refused(ledger: Ledger) -> None:
     assert MAC.hex(":") in str(failure)
 
 
+def test_a_board_that_is_refused_runs_again_what_it_ran(ledger: Ledger) -> None:
+    bench = port(chip="esp32")
+    refused(line(bench, ledger).flash)
+    assert not bench.board.loader
+
+
+def test_keys_that_can_not_be_had_are_no_fault_of_the_board(ledger: Ledger) -> None:
+    class Gone:
+        def device_keys(self, registration_id: str) -> tuple[bytes, bytes]:
+            raise CommandError("the token was taken out")
+
+    bench = port()
+    run = line(bench, ledger)
+    run.keys = Gone()
+    failure = refused(run.flash)
+    assert (failure.reason, failure.step) == ("keys", "reserve")
+    assert "taken out" in str(failure)
+    (found,) = ledger.identities()
+    assert found.state == "reserved"
+
+
 def test_an_identity_is_replaced_where_that_is_said(ledger: Ledger) -> None:
     bench = port()
     _give(bench.board, FactoryRecord(MAC, "0ne00009999", "sn-7-of-somebody", bytes(32)))

@@ -1,0 +1,21 @@
+"""The commands of docs/retrofit.md, run as a reader would, print what is shown."""
+
+from pathlib import Path
+
+from tests.test_readme import Shell, commands, free_port, loose, until
+
+PAGE = "docs/retrofit.md"
+
+
+def test_the_guide_to_retrofits_prints_what_is_shown(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    board, *others = commands(PAGE)
+    port = f"127.0.0.1:{free_port()}"
+    with shell.started(board.words.replace("127.0.0.1:4002", port)) as on:
+        assert [loose(until(on, "socket://")[-1])] == [loose(text) for text in board.output]
+        for command in others:
+            printed = shell.run(command.words.replace("127.0.0.1:4002", port)).splitlines()
+            shown = [loose(text) for text in command.output]
+            at = [loose(text) for text in printed]
+            assert at[: len(shown)] == shown, (command.words, printed)
+    assert (tmp_path / "keystead-backup-a0b1c2d3e4f5.tar").is_file()
