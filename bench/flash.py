@@ -101,7 +101,8 @@ def _seconds(fast: Run, many: Run, one: Run, eight: Run) -> list[Row]:
             Figure(line, "s"),
             least,
             "bytes / baud",
-            note="a line paced to 460 800 baud; from the first byte to the last one read back",
+            note="from the first byte to the last one read back, on TCP paced to 460 800 baud;"
+            " RFC 2217 doubles each byte FF there",
         ),
         Row("  from blank to good", whole, least, "bytes / baud", note=_WHOLE),
         Row(

@@ -30,6 +30,7 @@ from host_tools.batch import BadRows, Batch, Columns, Unit, table
 from host_tools.derive_key import add_rule
 from host_tools.errors import CommandError
 from host_tools.identity import check_place
+from host_tools.ledger.printing import batch_facts
 from host_tools.nvs import mfg_gen
 from keystead.record import ENDPOINT
 from keystead.registration_id import TEMPLATE
@@ -41,24 +42,34 @@ _LONG = 50_000  # boards: writing fewer takes no two seconds
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     verbs = parser.add_subparsers(dest="what", metavar="create|list|show", required=True)
-    create = verbs.add_parser("create", help="plan a batch: all of it, or nothing")
-    create.set_defaults(act=_create)
+    create = _add(verbs, "create", "plan a batch: all of it, or nothing", _create)
     create.add_argument("name", help="of the batch, as the ledger is to know it")
     _add_batch(create)
     _add_units(create)
     create.add_argument("--dry-run", action="store_true", help="check the list, write nothing")
-    listing = verbs.add_parser("list", help="the batches of a ledger, and how far they are")
-    listing.set_defaults(act=batch_shown.show_all)
-    show = verbs.add_parser("show", help="one batch, and its first boards")
-    show.set_defaults(act=batch_shown.show)
+    _add(verbs, "list", "the batches of a ledger, and how far they are", batch_shown.show_all)
+    show = _add(verbs, "show", "one batch, and its first boards", batch_shown.show)
     show.add_argument("name", help="of the batch")
     for verb in verbs.choices.values():
-        ledger.add_arguments(verb)
+        ledger.add_arguments(verb, station=verb is create)
         verb.add_argument("--json", action="store_true", help="print JSON")
 
 
+def _add(
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    about: str,
+    act: Callable[[argparse.Namespace], int | None],
+) -> argparse.ArgumentParser:
+    parser = verbs.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
+    parser.set_defaults(act=act)
+    return parser
+
+
 def _add_batch(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--board", required=True, help="a name of boards/: ESP32_GENERIC_C3 ...")
+    parser.add_argument(
+        "--board", required=True, metavar="NAME", help="a folder of boards/: ESP32_GENERIC_C3 ..."
+    )
     parser.add_argument("--id-scope", required=True, help="of the DPS instance, e.g. 0ne00002193")
     parser.add_argument("--endpoint", default=ENDPOINT, help=f"of DPS; default: {ENDPOINT}")
     parser.add_argument(
@@ -174,11 +185,8 @@ def _tell(bad: BadRows, as_json: bool) -> int:
 
 def _say(planned: Batch, units: list[Unit], args: argparse.Namespace) -> None:
     if args.json:
-        print(
-            json.dumps(
-                {**batch_shown.fields(planned), "units": len(units), "dryRun": args.dry_run}
-            )
-        )
+        done_as = {"units": len(units), "dryRun": args.dry_run}
+        print(json.dumps({**batch_facts(planned), **done_as}))
         return
     done = "would be planned" if args.dry_run else "planned"
     first, last = units[0], units[-1]

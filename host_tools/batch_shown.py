@@ -8,6 +8,7 @@ from rich.table import Table
 
 from host_tools import ledger
 from host_tools.batch import Batch, Unit
+from host_tools.ledger.printing import batch_facts, batch_json, states_of
 
 _PIPE_WIDTH = 200  # columns; nothing is folded where nobody looks at a screen
 _FIRST = 5  # boards of a batch that are shown
@@ -19,7 +20,7 @@ def show_all(args: argparse.Namespace) -> None:
         rows = [(one, book.count(one.name)) for one in book.batches()]
     if args.json:
         for one, count in rows:
-            print(json.dumps({**fields(one), "units": count.units, "states": dict(count.states)}))
+            print(json.dumps(batch_json(one, count)))
         return
     table = Table("batch", "board", "ID scope", "boards", "free", "good", "note", box=None)
     for one, count in rows:
@@ -37,29 +38,16 @@ def show(args: argparse.Namespace) -> None:
         one, count = book.batch(args.name), book.count(args.name)
         units = [unit for unit, _ in zip(book.units(args.name), range(_FIRST), strict=False)]
     if args.json:
-        print(json.dumps({**fields(one), "units": count.units, "states": dict(count.states)}))
+        print(json.dumps(batch_json(one, count)))
         return
-    for name, value in fields(one).items():
+    for name, value in batch_facts(one).items():
         print(f"{name:14} {value}")
-    states = ", ".join(f"{number} {state}" for state, number in sorted(count.states.items()))
+    states = states_of(count)
     print(f"{'boards':14} {count.units}, {count.free} free" + (f", {states}" if states else ""))
     for unit in units:
         print(f"{'':14} {unit.serial}  {id_of(one, unit)}")
     if count.units > len(units):
         print(f"{'':14} and {count.units - len(units)} more")
-
-
-def fields(one: Batch) -> dict[str, str]:
-    """Return a batch as people and JSON are told it."""
-    return {
-        "batch": one.name,
-        "board": one.board,
-        "idScope": one.id_scope,
-        "endpoint": one.endpoint,
-        "template": one.template,
-        "rule": "service" if one.wide else "seed",
-        "note": one.note,
-    }
 
 
 def id_of(one: Batch, unit: Unit) -> str:

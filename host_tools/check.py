@@ -2,12 +2,12 @@
 
 examples:
   keystead check 'KS1|sn-0007|0123456789abcdef|mill-7|5cc2' --ledger factory.db
-  keystead check --ledger factory.db --batch mill-7          (scan away, one label a line)
+  keystead check --ledger factory.db --batch mill-7
 
 A board may leave if the ledger has it as good, the fingerprint of its key and its batch are those
 on the label, and it has not passed before. Each scan is recorded in the ledger as `checked`, and
 answered by a line: PACK, or STOP with the reason. Labels come as arguments or, as a scanner types
-them, on stdin. Exit code 0: all may leave; 1: at least one may not.
+them, on stdin, a line each, up to Ctrl-D. Exit code 0: all may leave; 1: at least one may not.
 """
 
 import argparse

@@ -14,7 +14,6 @@ where it is. If one ID is wrong, no key is derived.
 
 import argparse
 import io
-import os
 import shutil
 import sys
 import tempfile
@@ -26,7 +25,7 @@ from typing import BinaryIO
 from rich.console import Console
 from rich.progress import Progress
 
-from host_tools import derive_many, id_list, key_sources
+from host_tools import derive_many, id_list, key_sources, private_file
 from host_tools.derive_many import FORMS
 from host_tools.errors import CommandError
 
@@ -106,19 +105,8 @@ def _output(file: Path | None) -> Iterator[Callable[[bytes], object]]:
     if file is None:
         yield lambda text: print(text.decode(), end="")  # stdout may be None
         return
-    try:
-        # x: keys that are there may be the only copy
-        with open(file, "xb", opener=lambda path, flags: os.open(path, flags, 0o600)) as output:
-            try:
-                yield output.write
-                output.flush()
-            except BaseException:
-                file.unlink()
-                raise
-    except FileExistsError:
-        raise CommandError(f"{file} exists: move it away first") from None
-    except OSError as error:
-        raise CommandError(f"can not write {file}: {error.strerror}") from None
+    with private_file.created(file) as output:
+        yield output.write
 
 
 def _watched(texts: Iterator[bytes], count: int) -> Iterator[bytes]:

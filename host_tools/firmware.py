@@ -16,6 +16,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -31,6 +32,9 @@ PACKAGES = ("keystead", "rim")
 HOST_ONLY = ("registration_id.py", "catalogue.py")
 TEXTS = ("boot.py", "main.py", "app.py", "status.py")
 _DAY = 86_400  # seconds
+# CPython 3.11 counts the depth of ast.parse() for all threads at once (gh-106905): two that parse
+# end in a SystemError
+_PARSING = threading.Lock()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -126,7 +130,8 @@ def shrunk() -> dict[str, str]:
     origin = source()
     users = [*origin.glob("*.py"), *origin.glob("examples/*.py")]
     outside = tuple(file.read_text() for file in sorted(users))
-    return _shrunk(tuple(modules().items()), outside, INTERFACE)
+    with _PARSING:
+        return _shrunk(tuple(modules().items()), outside, INTERFACE)
 
 
 def modules() -> dict[str, str]:
@@ -167,7 +172,8 @@ def compile_shrunk(origin: Path, target: Path, users: Iterable[Path] = ()) -> No
     whole = {name: text for name, text in texts.items() if "exec(" in text}
     few = tuple((name, text) for name, text in texts.items() if name not in whole and text)
     # they are what a chip has: any application may name their parameters
-    short = _shrunk(few, (*outside, *whole.values()), frozenset(texts))
+    with _PARSING:
+        short = _shrunk(few, (*outside, *whole.values()), frozenset(texts))
     _compile_texts({**whole, **short}, target)
 
 
@@ -195,6 +201,7 @@ def _compile(file: Path, target: Path, shown: str) -> int:
 
 def _mpy_cross(words: Iterable[str]) -> None:
     command = [*micropython.mpy_cross(), *words]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    # without our environment: a group key may be in it
+    result = subprocess.run(command, env={}, capture_output=True, text=True, check=False)
     if result.returncode:
         raise CommandError(f"mpy-cross: {result.stderr.strip() or result.stdout.strip()}")

@@ -90,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
     keep_no_core()
     ports = _ports(args)
     with ledger.opened(args) as book, _keys(args) as keys:
+        key_sources.forget(args)
         order = _order(args, book)
         station = Station(order, book, keys, args.dry_run, args.continuous)
         with rows.shown(ports, args.json) as view:

@@ -14,7 +14,7 @@ line needs no file of it: `keystead flash` makes it in memory. For tools that ta
 folder with --with-secrets: for one board described as for `keystead record`, or for the boards of
 a batch whose MACs are known:
 
-  keystead image --board ESP32_GENERIC_C3 --ledger ledger.db --batch pilot \\
+  keystead image --board ESP32_GENERIC_C3 --ledger factory.db --batch pilot \\
       --output build/image --with-secrets own
 
 Each file there is readable by you alone; index.csv says whose it is. --merged makes each the whole
@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     secret.add_argument("--merged", action="store_true", help="each of them the whole flash")
     secret.add_argument("--batch", metavar="NAME", help="the boards of this batch of the ledger")
-    ledger.add_arguments(parser)
+    ledger.add_arguments(parser, station=False)
     identity.add_arguments(parser, required=False)
 
 

@@ -3,8 +3,8 @@
 examples:
   keystead label --batch mill-7 --ledger factory.db --output labels.pdf
   keystead label --batch mill-7 --output labels.html --layout L4731 --skip 12
-  keystead label sn-0007-mac-a1-b2-c3-d4-e5-f6 --output - --format zpl | lp -o raw
-  keystead label sn-0007
+  keystead label sn-0007 --output - --format zpl | lp -o raw
+  keystead label sn-0007-mac-a1-b2-c3-d4-e5-f6
   keystead label --batch mill-7 --output - --format csv
 
 The QR code holds the registration ID, the first 16 digits of the key's fingerprint and the batch,
@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.text import Text
 
+from host_tools import whole_file
 from host_tools.errors import CommandError
 from host_tools.labels import pdf, sheet, svg, zpl
 from host_tools.labels.boards import Labelled, labelled, with_keys
@@ -64,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--size", default="50x25", metavar="WxH", help="of a zpl or svg label, mm (default: 50x25)"
     )
     parser.add_argument("--dpi", type=int, default=203, help="of the zpl printer (default: 203)")
-    add_ledger(parser)
+    add_ledger(parser, station=False)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -157,10 +158,7 @@ def _deliver(place: str, boards: Sequence[Labelled], draw: _Draw) -> None:
     if place == "-":
         sys.stdout.buffer.write(drawn.getvalue())
         return
-    try:
-        Path(place).write_bytes(drawn.getvalue())
-    except OSError as error:
-        raise CommandError(f"can not write {place}: {error.strerror}") from None
+    whole_file.write(Path(place), drawn.getvalue())
     print(f"{place}: {len(boards)} labels", file=sys.stderr)
 
 

@@ -6,15 +6,13 @@ ledger/importing.py).
 
 import argparse
 import io
-import os
 import re
 import sys
 from pathlib import Path
 
-from host_tools import boards
+from host_tools import boards, whole_file
 from host_tools.batch import Batch
 from host_tools.derive_key import add_rule
-from host_tools.emulator import whole_file
 from host_tools.errors import CommandError
 from host_tools.ledger import exporting, importing, opened
 from host_tools.ledger.rules import STATES
@@ -51,16 +49,10 @@ def export(args: argparse.Namespace) -> int:
             return 0
         text = io.StringIO(newline="")
         count = exporting.export(ledger, args.format, args.batch, args.state, text)
-    whole_file.write(args.output, text.getvalue().encode(), 0o666 & ~_umask())
+    whole_file.write(args.output, text.getvalue().encode())
     what = "events" if args.format == "events" else "boards"
     print(f"{args.output}: {count} {what}")
     return 0
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def import_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,7 +60,7 @@ def import_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("file", type=Path, metavar="FILE", help="CSV or JSON with serial, mac, registration_id")
     add("--batch", required=True, metavar="NAME", help="the new batch that they become")
-    add("--board", required=True, metavar="BOARD", help="e.g. ESP32_GENERIC_C3")
+    add("--board", required=True, metavar="NAME", help="a folder of boards/: ESP32_GENERIC_C3 ...")
     add("--id-scope", required=True, help="of their DPS instance, e.g. 0ne00002193")
     add("--template", default=TEMPLATE, help=f"of IDs that the list leaves out: {TEMPLATE}")
     add("--endpoint", default=ENDPOINT, help=f"of DPS; default: {ENDPOINT}")

@@ -9,11 +9,10 @@ by you alone. The group key comes from KEYSTEAD_GROUP_KEY, a file or a prompt.
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
-from host_tools import identity, keys
+from host_tools import identity, keys, private_file
 from host_tools.errors import CommandError
 
 _SCRIPT = """\
@@ -48,16 +47,6 @@ def run(args: argparse.Namespace) -> None:
         name = record.registration_id
         sys.stdout.write(_SCRIPT.format(record=text, mac=record.mac.hex(), name=name))
         return
-    _write(args.output, packed)
+    with private_file.created(args.output) as output:
+        output.write(packed)
     print(f"{args.output}: factory record of {record.registration_id}, {len(packed)} bytes")
-
-
-def _write(file: Path, packed: bytes) -> None:
-    try:
-        # x: a record that is there may be the only copy of an identity
-        with open(file, "xb", opener=lambda path, flags: os.open(path, flags, 0o600)) as output:
-            output.write(packed)
-    except FileExistsError:
-        raise CommandError(f"{file} exists: move it away first") from None
-    except OSError as error:
-        raise CommandError(f"can not write {file}: {error.strerror}") from None

@@ -18,9 +18,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
+from host_tools import whole_file
 from host_tools.batch_report.figures import Figures, as_json, gather
 from host_tools.batch_report.page import render
-from host_tools.errors import CommandError
 from host_tools.ledger import Ledger, opened
 from host_tools.ledger import add_arguments as add_ledger
 
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     output = parser.add_mutually_exclusive_group(required=True)
     output.add_argument("--output", metavar="FILE", help="the HTML page; - for stdout")
     output.add_argument("--json", action="store_true", help="print the numbers instead")
-    add_ledger(parser)
+    add_ledger(parser, station=False)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -45,10 +45,7 @@ def run(args: argparse.Namespace) -> None:
     if args.output == "-":
         sys.stdout.write(page)
         return
-    try:
-        Path(args.output).write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise CommandError(f"can not write {args.output}: {error.strerror}") from None
+    whole_file.write(Path(args.output), page.encode())
     good = figures.states["good"]
     print(f"{args.output}: batch {args.batch}, {good} of {figures.units} boards good")
 

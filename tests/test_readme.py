@@ -118,10 +118,14 @@ def test_the_first_command_stands_above_line_15() -> None:
 
 def test_the_readmes_demo_prints_what_is_shown(shell: Shell) -> None:
     [demo] = [one for one in commands("README.md") if one.words == "make demo"]
-    printed = [loose(line) for line in shell.run("keystead demo").splitlines()]
+    told = shell.run("keystead demo")
+    printed = [loose(line) for line in told.splitlines()]
     shown = [loose(line) for line in demo.output]
     # both ends talk at once: the order of their lines may differ, the lines may not
     assert sorted(set(shown) - set(printed)) == []
+    assert "\x1b[" not in told  # no colour into a pipe
+    assert "sig=" not in told
+    assert "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE" not in told  # the group's key
 
 
 def test_the_readmes_commands_print_what_is_shown(shell: Shell) -> None:

@@ -20,5 +20,4 @@ parts together.
     config, config_file, config_enrollments, toml_table
                          what goes in
     clock, names         the time and the addresses that boards ask for (NTP, DNS)
-    whole_file           files that are written whole or not at all
 """

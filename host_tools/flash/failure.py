@@ -37,7 +37,6 @@ REMEDIES = {
     # at any time
     "worker-died": "run the command again; if it comes back, send us what was printed",
     "interrupted": "run the same command again: it goes on where it was",
-    "line-noise": "use a shorter cable or a lower --baud, then run the command again",
     "ledger": "mend the ledger first: no board is good that is not in it",
     "keys": "see to the key source, then run the command again",
 }

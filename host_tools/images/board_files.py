@@ -12,11 +12,12 @@ from pathlib import Path
 from host_tools import firmware, roots
 from host_tools.boards import Board
 from host_tools.errors import CommandError
-from host_tools.images import filesystem
+from host_tools.images import filesystem, input_file
 from keystead import configuration
 from keystead.failure import Failure
 
 _LARGEST = 1 << 20  # bytes of a file that are looked at
+_TOO_LARGE = f"is larger than {_LARGEST} bytes"
 _LONGEST_CONFIG = 4096  # bytes: rim.settings reads no more
 
 
@@ -53,7 +54,7 @@ def _compiled(
 
 def _config(file: Path) -> bytes:
     """Return a configuration that the board will take; CommandError shows no value of it."""
-    data = _read(file)
+    data = input_file.read(file, _LARGEST, _TOO_LARGE)
     if len(data) > _LONGEST_CONFIG:
         raise CommandError(
             f"{file} has {len(data)} bytes, a board reads a config.json of {_LONGEST_CONFIG}"
@@ -70,20 +71,9 @@ def _config(file: Path) -> bytes:
 
 
 def _app(file: Path) -> bytes:
-    data = _read(file)
+    data = input_file.read(file, _LARGEST, _TOO_LARGE)
     try:
         compile(data, file.name, "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:
         raise CommandError(f"{file} is no program: {error}") from None
-    return data
-
-
-def _read(file: Path) -> bytes:
-    try:
-        with open(file, "rb") as stream:
-            data = stream.read(_LARGEST + 1)
-    except OSError as error:
-        raise CommandError(f"can not read {file}: {error.strerror}") from None
-    if len(data) > _LARGEST:
-        raise CommandError(f"{file} is larger than {_LARGEST} bytes")
     return data

@@ -6,13 +6,12 @@ no such files.
 """
 
 import csv
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from host_tools import keys
+from host_tools import keys, private_file
 from host_tools.errors import CommandError
 from host_tools.images import parts
 from host_tools.images.contents import Contents
@@ -79,7 +78,7 @@ class DeviceFiles:
         before, after = self._around
         file = self._folder / name
         try:
-            with open(file, "xb", opener=_private) as output:
+            with open(file, "xb", opener=private_file.opener) as output:
                 output.write(before)
                 output.write(self._own.part(record.pack()).data)
                 output.write(after)
@@ -103,7 +102,3 @@ def _around(contents: Contents) -> tuple[bytes, bytes]:
     layout = contents.layout
     flash = parts.merged(contents.parts, layout.flash_size)
     return flash[: layout.nvs.offset], flash[layout.nvs.end :]
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -7,11 +7,11 @@ any of them, but for what config.json holds.
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from host_tools import whole_file
 from host_tools.errors import CommandError
 from host_tools.images.contents import Contents
 from host_tools.images.parts import Part, joined
@@ -44,12 +44,12 @@ def write(folder: Path, contents: Contents) -> None:
     """Write the shared files, each whole or not at all. Raises CommandError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for part in (*contents.parts, whole(contents)):
-            _replace(folder / file_name(part), part.data)
-        _replace(folder / WEB_MANIFEST, _text(_web(contents)))
-        _replace(folder / MANIFEST, _text(described(contents)))
     except OSError as error:
         raise CommandError(f"can not write {folder}: {error.strerror}") from None
+    for part in (*contents.parts, whole(contents)):
+        whole_file.write(folder / file_name(part), part.data)
+    whole_file.write(folder / WEB_MANIFEST, _text(_web(contents)))
+    whole_file.write(folder / MANIFEST, _text(described(contents)))
 
 
 def file_name(part: Part) -> str:
@@ -83,13 +83,3 @@ def _web_parts(parts: Iterable[Part]) -> list[dict[str, Any]]:
 
 def _text(document: object) -> bytes:
     return (json.dumps(document, indent=2) + "\n").encode()
-
-
-def _replace(file: Path, data: bytes) -> None:
-    """Write a file so that whoever reads it meanwhile has the old one or the new one, whole."""
-    new = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        new.write_bytes(data)
-        new.replace(file)
-    finally:
-        new.unlink(missing_ok=True)

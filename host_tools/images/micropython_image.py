@@ -15,10 +15,12 @@ from pathlib import Path
 
 from host_tools.boards import Board
 from host_tools.errors import CommandError
+from host_tools.images import input_file
 from host_tools.images.stand_in import stand_in_image
 from host_tools.toolchain import places
 
 LARGEST = 32 << 20  # bytes looked at: no ESP32 takes more
+_TOO_LARGE = "is larger than any flash: it is no MicroPython image"
 _PORT = "esp32"  # MicroPython's name for all these chips, and mpflash's for its folder
 _PATIENCE = 300  # seconds that a download may take
 _BAD = "\N{CROSS MARK}"  # before what mpflash logs as an error
@@ -86,7 +88,7 @@ def load(board: Board, file: Path | None = None, sha256: str | None = None) -> b
         if sha256 is not None:
             raise CommandError("--sha256 is of a file: name it with --micropython")
         return _fetched(board)
-    return _checked(_read(file), file, board, sha256)
+    return _checked(input_file.read(file, LARGEST, _TOO_LARGE), file, board, sha256)
 
 
 def _checked(data: bytes, file: Path, board: Board, sha256: str | None) -> bytes:
@@ -101,24 +103,13 @@ def _checked(data: bytes, file: Path, board: Board, sha256: str | None) -> bytes
     return data
 
 
-def _read(file: Path) -> bytes:
-    try:
-        with open(file, "rb") as stream:
-            data = stream.read(LARGEST + 1)
-    except OSError as error:
-        raise CommandError(f"can not read {file}: {error.strerror}") from None
-    if len(data) > LARGEST:
-        raise CommandError(f"{file} is larger than any flash: it is no MicroPython image")
-    return data
-
-
 def _fetched(board: Board) -> bytes:
     """Return the pinned image, kept from an earlier time or fetched now."""
     folder = places.home() / "images"
     file = folder / _PORT / board.pin.image
     if not file.is_file():
         _fetch(board, folder, file)
-    data = _read(file)
+    data = input_file.read(file, LARGEST, _TOO_LARGE)
     found = hashlib.sha256(data).hexdigest()
     if found != board.pin.sha256:
         file.unlink()  # cut off, or a page that says sorry: the next run fetches it again

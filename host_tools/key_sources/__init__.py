@@ -20,7 +20,7 @@ from host_tools.key_sources.source import HeldKey, KeySource
 from host_tools.key_sources.token import from_token
 
 __all__ = [
-    "HeldKey", "KeySource", "add_arguments", "from_arguments", "open_source",
+    "HeldKey", "KeySource", "add_arguments", "forget", "from_arguments", "open_source",
     "secondary_from_arguments",
 ]  # fmt: skip
 
@@ -64,6 +64,17 @@ def secondary_from_arguments(args: argparse.Namespace) -> KeySource | None:
     """Open the source of the group's secondary key, None where the arguments name none."""
     place = _named(args.secondary_key_source, args.secondary_group_key_file, "secondary-")
     return open_source(place) if place else None
+
+
+def forget(args: argparse.Namespace) -> None:
+    """Take keys out of the environment that are still in it, unread, so that no child gets them.
+
+    For who needs none, or took his from elsewhere: a dry run, a token beside an old variable.
+    """
+    shield.take(local.VARIABLE)
+    for place in (args.key_source, args.secondary_key_source, os.environ.get(VARIABLE)):
+        if place and place.startswith("env:"):
+            shield.take(place.removeprefix("env:"))
 
 
 def _named(source: str | None, file: Path | None, which: str) -> str | None:

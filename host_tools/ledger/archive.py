@@ -3,7 +3,6 @@
 import contextlib
 import json
 from collections.abc import Callable, Iterator
-from types import TracebackType
 from typing import Any, Self
 
 from sqlalchemy import ColumnElement, Select, func, select
@@ -34,12 +33,7 @@ class Archive:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -101,10 +95,6 @@ class Archive:
     def by_mac(self, mac: bytes) -> Identity | None:
         """Return a board's identity, None if it has none yet."""
         return self._one(_IDENTITY.mac == mac.hex())
-
-    def by_serial(self, batch_name: str, serial: str) -> Identity | None:
-        """Return the identity that a batch's serial was given to, None if to none yet."""
-        return self._one((_IDENTITY.batch == batch_name) & (_IDENTITY.serial == serial))
 
     def _one(self, condition: ColumnElement[bool]) -> Identity | None:
         with self._database.reading() as connection:

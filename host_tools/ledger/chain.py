@@ -11,7 +11,6 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -64,21 +63,6 @@ def follow(
     text = canonical(facts)
     made = digest(number, at, station, kind, registration_id, text, previous)
     return Event(number, at, station, kind, registration_id, json.loads(text), previous, made)
-
-
-def intact(event: Event) -> bool:
-    """Tell whether an event still has its own hash."""
-    plain = replace(event, hash="")
-    made = digest(
-        plain.number,
-        plain.at,
-        plain.station,
-        plain.kind,
-        plain.registration_id,
-        canonical(dict(plain.facts)),
-        plain.previous,
-    )
-    return made == event.hash
 
 
 def moment(seconds: float) -> str:

@@ -131,16 +131,20 @@ def board_row(identity: Identity) -> list[str]:
     ]
 
 
+def states_of(count: BatchCount) -> str:
+    """Return how many boards of a batch are in which state."""
+    return ", ".join(f"{number} {state}" for state, number in sorted(count.states.items()))
+
+
 def batch_row(batch: Batch, count: BatchCount) -> list[str]:
     """Return the cells of one batch."""
-    states = ", ".join(f"{number} {state}" for state, number in sorted(count.states.items()))
     done = count.states.get("good", 0)
     return [
         batch.name,
         batch.board,
         f"{done} of {count.units} good",
         f"{count.free} free",
-        states,
+        states_of(count),
         batch.note,
     ]
 
@@ -161,15 +165,23 @@ def board_json(identity: Identity) -> dict[str, Any]:
     }
 
 
-def batch_json(batch: Batch, count: BatchCount) -> dict[str, Any]:
-    """Return a batch in JSON's names."""
+def batch_facts(batch: Batch) -> dict[str, str]:
+    """Return a batch itself, however far it is, in JSON's names."""
     return {
         "batch": batch.name,
         "board": batch.board,
         "idScope": batch.id_scope,
-        "template": batch.template,
         "endpoint": batch.endpoint,
+        "template": batch.template,
+        "rule": "service" if batch.wide else "seed",
         "note": batch.note,
+    }
+
+
+def batch_json(batch: Batch, count: BatchCount) -> dict[str, Any]:
+    """Return a batch in JSON's names."""
+    return {
+        **batch_facts(batch),
         "units": count.units,
         "free": count.free,
         "states": dict(count.states),

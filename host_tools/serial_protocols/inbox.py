@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Callable
 
-from serial import SerialException  # type: ignore[import-untyped]
+from serial import PortNotOpenError, SerialException  # type: ignore[import-untyped]
 
 _AT_ONCE = 1 << 16
 
@@ -57,6 +57,32 @@ class Inbox:
         taken = bytes(self.data[:size])
         del self.data[:size]
         return taken
+
+
+class InboxPort:
+    """What a serial port does with its inbox: the half that pyserial's protocols have in common.
+
+    Mixed into pyserial's own class, whose open() sets _inbox.
+    """
+
+    is_open: bool
+    _inbox: Inbox
+    _timeout: float | None  # pyserial's
+
+    @property
+    def in_waiting(self) -> int:
+        """Return how many bytes can be read at once."""
+        self._check()
+        return self._inbox.waiting()
+
+    def read(self, size: int = 1) -> bytes:
+        """Return size bytes, or what has come within the port's time-out."""
+        self._check()
+        return self._inbox.read(size, self._timeout)
+
+    def _check(self) -> None:
+        if not self.is_open:
+            raise PortNotOpenError()
 
 
 def connect(address: tuple[str, int], url: str) -> socket.socket:

@@ -11,20 +11,19 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from serial import PortNotOpenError, SerialException, rfc2217  # type: ignore[import-untyped]
+from serial import SerialException, rfc2217  # type: ignore[import-untyped]
 from serial.serialutil import Timeout  # type: ignore[import-untyped]
 
-from host_tools.serial_protocols.inbox import Inbox, connect
+from host_tools.serial_protocols.inbox import Inbox, InboxPort, connect
 
 _IAC, _SB, _SE = rfc2217.IAC, rfc2217.SB, rfc2217.SE
 _OPTIONS = (rfc2217.DO, rfc2217.DONT, rfc2217.WILL, rfc2217.WONT)
 _LONGEST = 1 << 12  # bytes of a subnegotiation
 
 
-class Serial(rfc2217.Serial):  # type: ignore[misc]
+class Serial(InboxPort, rfc2217.Serial):  # type: ignore[misc]
     """A remote serial port."""
 
-    is_open: bool
     _socket: Any
 
     def open(self) -> None:
@@ -134,17 +133,6 @@ class Serial(rfc2217.Serial):  # type: ignore[misc]
             self._socket.close()
             self._socket = None
 
-    @property
-    def in_waiting(self) -> int:
-        """Return how many bytes can be read at once."""
-        self._check()
-        return self._inbox.waiting()
-
-    def read(self, size: int = 1) -> bytes:
-        """Return size bytes, or what has come within the port's time-out."""
-        self._check()
-        return self._inbox.read(size, self._timeout)
-
     def reset_input_buffer(self) -> None:
         """Forget what has come, here and at the other end."""
         self._check()
@@ -192,10 +180,6 @@ class Serial(rfc2217.Serial):  # type: ignore[misc]
         self._inbox.waiting()
         said = bytes(self._inbox.data).decode(errors="replace").strip()
         return SerialException(f"{self.portstr}: {said[:200] or 'it closes the connection'}")
-
-    def _check(self) -> None:
-        if not self.is_open:
-            raise PortNotOpenError()
 
     # - - - telnet: what comes
 

@@ -2,16 +2,15 @@
 
 from typing import Any
 
-from serial import PortNotOpenError, SerialException  # type: ignore[import-untyped]
+from serial import SerialException  # type: ignore[import-untyped]
 from serial.urlhandler import protocol_socket  # type: ignore[import-untyped]
 
-from host_tools.serial_protocols.inbox import Inbox, connect
+from host_tools.serial_protocols.inbox import Inbox, InboxPort, connect
 
 
-class Serial(protocol_socket.Serial):  # type: ignore[misc]
+class Serial(InboxPort, protocol_socket.Serial):  # type: ignore[misc]
     """A plain TCP connection as a serial port."""
 
-    is_open: bool
     _socket: Any
 
     def open(self) -> None:
@@ -31,17 +30,6 @@ class Serial(protocol_socket.Serial):  # type: ignore[misc]
             self._socket.close()
             self._socket = None
 
-    @property
-    def in_waiting(self) -> int:
-        """Return how many bytes can be read at once."""
-        self._check()
-        return self._inbox.waiting()
-
-    def read(self, size: int = 1) -> bytes:
-        """Return size bytes, or what has come within the port's time-out."""
-        self._check()
-        return self._inbox.read(size, self._timeout)
-
     def write(self, data: bytes) -> int:
         """Send."""
         self._check()
@@ -56,7 +44,3 @@ class Serial(protocol_socket.Serial):  # type: ignore[misc]
         self._check()
         self._inbox.waiting()
         self._inbox.data.clear()
-
-    def _check(self) -> None:
-        if not self.is_open:
-            raise PortNotOpenError()

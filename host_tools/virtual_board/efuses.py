@@ -5,16 +5,15 @@ read protection. Doesn't own where they lie (efuse_layout). The Reed-Solomon che
 with a block are taken as they are. Source: TRM, "eFuse Controller".
 """
 
-import os
 import struct
 from pathlib import Path
 
+from host_tools import whole_file
 from host_tools.errors import CommandError
 from host_tools.virtual_board.efuse_layout import Block, EfuseLayout, Field, Words
 
 _WRITE, _READ = 0x5A5A, 0x5AA5  # what CONF must hold for a command to be obeyed
 _PROGRAM_COMMAND, _READ_COMMAND = 2, 1
-_PRIVATE = 0o600  # keys are among them
 
 
 class Efuses:
@@ -110,15 +109,7 @@ class Efuses:
         if self._file is None:
             return
         packed = b"".join(struct.pack(f"<{len(words)}I", *words) for words in self._burnt)
-        new = self._file.with_name(self._file.name + ".new")
-        try:
-            with open(
-                new, "wb", opener=lambda path, flags: os.open(path, flags, _PRIVATE)
-            ) as file:
-                file.write(packed)
-            os.replace(new, self._file)
-        except OSError as error:
-            raise CommandError(f"can not write {self._file}: {error.strerror}") from None
+        whole_file.write(self._file, packed, 0o600)  # keys are among them
 
     def _load(self) -> Words | None:
         if self._file is None:

@@ -62,9 +62,9 @@ class Interrupt:
         return data.replace(bytes((character,)), b"")
 
     def _try(self, left: int) -> None:
-        if not self._wanted or self._character == STARTING or not self._pid:
+        self._catch_up()  # it may have ended by itself
+        if not self._wanted or self._character in (STARTING, OFF) or not self._pid:
             return
-        self._catch_up()
         if left and not _waits(self._pid):
             self._loop.call_later(0.001, self._try, left - 1)
             return

@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from host_tools import firmware
+from host_tools import firmware, private_file
 from host_tools.errors import CommandError
 from host_tools.toolchain import micropython
 
@@ -109,7 +109,7 @@ class UnixBoard:
         """Put a blob into NVS, as the factory does."""
         namespace = self.folder / "nvs" / "keystead"
         namespace.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with open(namespace / f"{key}.blob", "wb", opener=_private) as file:
+        with open(namespace / f"{key}.blob", "wb", opener=private_file.opener) as file:
             file.write(blob)
 
     def set_clock(self, unix_time: int, cause: int = _SOFT_RESET) -> None:
@@ -208,7 +208,3 @@ def _bytes(text: str) -> int:
 async def _lines(console: asyncio.StreamReader) -> AsyncIterator[str]:
     async for line in console:
         yield line.decode(errors="replace").rstrip("\r\n")
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

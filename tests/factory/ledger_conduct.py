@@ -74,7 +74,7 @@ class Conduct:
         assert (first.state, first.fingerprint, first.mac) == ("reserved", None, mac(1))
         with open_ledger(place, "line-2") as other:
             assert other.reserve("A", mac(1), CHIP) == first
-            assert other.by_mac(mac(2)) == other.by_serial("A", "sn002") == second
+            assert other.by_mac(mac(2)) == other.find("sn002") == second
             assert other.identity(first.registration_id.upper()) == first
         assert [one.serial for one in ledger.identities("A", "reserved")] == ["sn001", "sn002"]
         assert ledger.count("A").free == 1

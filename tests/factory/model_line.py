@@ -55,18 +55,22 @@ class Killed(BaseException):
 
 @dataclass
 class Fuse:
-    """Strikes once, at the n-th point that is passed from now on; None: never."""
+    """Strikes once, at the n-th point that is passed from now on; None: never.
+
+    strike: is told what is passed, "port", "ledger" or "committed"; False: not there, but at the
+    next point.
+    """
 
     points: int | None = None
-    strike: Callable[[], None] = lambda: None
+    strike: Callable[[str], bool] = lambda place: True
 
-    def passed(self) -> None:
+    def passed(self, place: str = "port") -> None:
         """Pass a point."""
-        if self.points is not None:
-            self.points -= 1
-            if self.points < 0:
-                self.points = None
-                self.strike()
+        if self.points is None:
+            return
+        left, self.points = self.points, None
+        if left or not self.strike(place):
+            self.points = max(0, left - 1)
 
 
 @dataclass
@@ -179,7 +183,10 @@ class ModelPort:
         self.fuse.passed()
         if self.board.loader:
             raise FlashFailure("proof-absent", "no REPL")
-        record = self.board.record()
+        try:
+            record = self.board.record()
+        except (Failure, KeyError, nvs.NvsError):
+            raise FlashFailure("proof-absent", "no record") from None
         self.board.live()
         answer = proof.claims(record, bytes.fromhex(nonce))
         if self.board.key:
@@ -218,9 +225,9 @@ class Struck:
         return found
 
     def _call(self, function: Callable[..., Any], *words: Any, **facts: Any) -> Any:
-        self._fuse.passed()
+        self._fuse.passed("ledger")
         result = function(*words, **facts)
-        self._fuse.passed()
+        self._fuse.passed("committed")
         return result
 
 

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from host_tools import keys
+from host_tools.errors import CommandError
 from host_tools.flash.failure import FlashFailure
-from host_tools.ledger import Identity, open_ledger
+from host_tools.ledger import DiskFull, Identity, open_ledger
 from host_tools.virtual_board.unix_board import chip_folder
 from tests.factory import model_line
 from tests.factory.model_line import (
@@ -50,22 +51,23 @@ class FactoryLine(RuleBasedStateMachine):
 
     # ---- what happens on the line
 
-    @rule(board=_boards, points=st.none() | st.integers(0, 90), fault=st.sampled_from("kpsl"))
+    @rule(board=_boards, points=st.none() | st.integers(0, 90), fault=st.sampled_from("kpsld"))
     def flash(self, board: int, points: int | None, fault: str) -> None:
         """Flash a board; at some point the station is killed, the power goes, ..."""
         fuse = Fuse(points)
         port = ModelPort(self._boards[board], fuse)
         fuse.strike = {
             "k": self._kill,
-            "p": lambda: self._cut(port),
-            "s": lambda: self._swap(port, (board + 1) % BOARDS),
+            "p": lambda _: self._cut(port),
+            "s": lambda _: self._swap(port, (board + 1) % BOARDS),
             "l": self._lose,
+            "d": self._refuse,
         }[fault]
         with open_ledger(self._place) as ledger:
             book = Struck(ledger, fuse, self._judge)
             try:
                 model_line.line(port, book, model_line.order(self._load)).flash()
-            except (Killed, FlashFailure):
+            except (Killed, CommandError):
                 assert points is not None
 
     @rule(board=_boards, at=st.integers(0, FLASH - 1), bit=st.integers(0, 7))
@@ -120,20 +122,30 @@ class FactoryLine(RuleBasedStateMachine):
         assert board.files() == self._load.files
 
     @staticmethod
-    def _kill() -> None:
+    def _kill(_: str) -> bool:
         raise Killed
 
     @staticmethod
-    def _lose() -> None:
-        raise FlashFailure("port-lost", "unplugged")
+    def _lose(place: str) -> bool:
+        if place == "port":
+            raise FlashFailure("port-lost", "unplugged")
+        return False
 
     @staticmethod
-    def _cut(port: ModelPort) -> None:
-        port.board.loader = False
+    def _refuse(place: str) -> bool:
+        if place == "ledger":
+            raise DiskFull("no room for another event")
+        return False
 
-    def _swap(self, port: ModelPort, other: int) -> None:
+    @staticmethod
+    def _cut(port: ModelPort) -> bool:
+        port.board.loader = False
+        return True
+
+    def _swap(self, port: ModelPort, other: int) -> bool:
         port.board = self._boards[other]
         port.board.loader = False
+        return True
 
 
 class LongFactoryLine(FactoryLine):

@@ -27,9 +27,7 @@ HERE = Path(__file__).parent
 SCOPE, GROUP, HUB = "0ne00002193", "canaries", "test-docs-hub.azure-devices.net"
 KINDS = ("primary", "secondary")
 # 40 bytes: their Base64 has padding, and + and / as well
-GROUP_KEYS = {
-    kind: hashlib.shake_256(f"canary {kind} 7".encode()).digest(40) for kind in KINDS
-}
+GROUP_KEYS = {kind: hashlib.shake_256(f"canary {kind} 7".encode()).digest(40) for kind in KINDS}
 MACS = {
     "pump-07": bytes.fromhex("a0b1c2d3e4f5"),
     "pump-08": bytes.fromhex("a0b1c2d3e4f6"),
@@ -197,6 +195,7 @@ def _environment(run: Run) -> dict[str, str]:
         "PATH": os.environ["PATH"],
         "LANG": "C.UTF-8",
         "PYTHONPATH": str(HERE / "witness"),
+        "PYTHONDONTWRITEBYTECODE": "1",
         "KEYSTEAD_WITNESS": str(run.witness),
         "HOME": str(run.factory / "home"),
         "TMPDIR": str(run.factory / "temporary"),

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from host_tools.emulator import whole_file
+from host_tools import whole_file
 from host_tools.errors import CommandError
 
 FILE = "control.json"

@@ -14,7 +14,7 @@ import trustme
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-from host_tools.emulator import whole_file
+from host_tools import whole_file
 from host_tools.emulator.faults.action import CERTIFICATES, Kind
 from host_tools.errors import CommandError
 

@@ -44,7 +44,8 @@ def _hook(event: str, words: tuple[Any, ...]) -> None:
         _tell(wrote=os.fsdecode(words[0]))
     elif event == "subprocess.Popen":
         _, command, _, environment = words
-        _tell(started=list(command), environment=dict(environment or os.environ))
+        inherited = os.environ if environment is None else environment
+        _tell(started=list(command), environment=dict(inherited))
 
 
 _tell(parent=os.getppid(), argv=_kernels("cmdline"), environ=_kernels("environ"))

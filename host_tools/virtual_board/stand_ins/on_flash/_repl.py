@@ -75,9 +75,9 @@ def _compiled(source, kind):
 
 def serve(raw):
     """Serve whoever is at the other end of the line, for ever."""
-    ask("I", _OFF)
     while True:
         try:
+            ask("I", _OFF)
             ask("M", raw)
             (_raw if raw else _friendly)()
             raw = not raw
