@@ -26,12 +26,11 @@ from typing import TextIO
 from rich.console import Console
 
 from host_tools import batch, batch_shown, boards, ledger
-from host_tools.batch import BadRows, Batch, Columns, Unit, table
+from host_tools.batch import BadRows, Batch, Columns, Unit, mfg_gen, table
 from host_tools.derive_key import add_rule
 from host_tools.errors import CommandError
 from host_tools.identity import check_place
 from host_tools.ledger.printing import batch_facts
-from host_tools.nvs import mfg_gen
 from keystead.record import ENDPOINT
 from keystead.registration_id import TEMPLATE
 

@@ -140,7 +140,7 @@ class _Walk:
             self._good(event, name, at)
         elif event.kind == "failed":
             self._failed(event, name, at)
-        elif event.kind == "packed" or event.facts.get("passed") is True:
+        elif event.kind == "checked" and event.facts.get("passed") is True:
             self._packed.add(name)
         elif event.kind == "checked":
             figures.stopped += 1

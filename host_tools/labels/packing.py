@@ -103,8 +103,8 @@ class Packing:
         """Return when it was let pass since it was last made, None if it was not."""
         for event in self._ledger.events(identity.registration_id):
             attempt = event.facts.get("attempt", identity.attempt)
-            passed = event.kind == "packed" or event.facts.get("passed") is True
-            if event.kind in ("checked", "packed") and passed and attempt == identity.attempt:
+            passed = event.kind == "checked" and event.facts.get("passed") is True
+            if passed and attempt == identity.attempt:
                 return event
         return None
 

@@ -19,7 +19,7 @@ BEGINNINGS = ("flashing", "retrofitting")
 STEPS = ("flashed", "retrofitted", "verified", "booted", "proven", "registered")
 ENDS = ("good", "failed")
 # at any time, and the board stays what it is
-NOTES = ("checked", "labelled", "packed", "seen", "noted")
+NOTES = ("checked", "noted")
 KINDS = (*BEGINNINGS, *STEPS, *ENDS, "scrapped", "restored", *NOTES)
 STATES = (*ISSUES, *BEGINNINGS, *STEPS, *ENDS, "scrapped")
 

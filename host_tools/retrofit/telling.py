@@ -13,6 +13,7 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
@@ -45,11 +46,19 @@ def shown(as_json: bool) -> Iterator[Told]:
     if as_json:
         yield Objects()
     elif console.is_terminal:
-        columns = (TextColumn("{task.description}"), BarColumn(20), DownloadColumn())
+        columns = (TextColumn("{task.description}"), BarColumn(20), _Moved())
         with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
             yield Row(progress)
     else:
         yield Lines(console)
+
+
+class _Moved(DownloadColumn):
+    """How many bytes of how many; nothing of a step that is not of bytes."""
+
+    def render(self, task: Task) -> Text:
+        """See rich.progress."""
+        return super().render(task) if task.total else Text()
 
 
 class Row:

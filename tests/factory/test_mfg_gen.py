@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from host_tools.batch import BadRows
+from host_tools.batch.mfg_gen import read_config, read_values
 from host_tools.errors import CommandError
 from host_tools.nvs import Entry, lint, partition
-from host_tools.nvs.mfg_gen import read_config, read_values
 from tests.factory import nvs_tool
 
 # ESP-IDF Programming Guide, "Manufacturing Utility"

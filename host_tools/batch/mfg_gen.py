@@ -7,7 +7,7 @@ other columns are metadata. The keys may be in any order here. Source: ESP-IDF P
 "Manufacturing Utility".
 
 Owns reading and checking both, every row before anything is made of one. Writes nothing, where
-mfg_gen leaves a CSV with every device's secrets. Doesn't own images (writer.py) nor what metadata
+mfg_gen leaves a CSV with every device's secrets. Doesn't own images (nvs) nor what metadata
 means.
 """
 
