@@ -28,6 +28,7 @@ VERBS = {
     "batch": ("batch_command", "plan a batch of boards in the ledger"),
     "image": ("image", "build what is flashed: filesystem, NVS, one merged file"),
     "flash": ("flash_command", "flash, prove and record boards, many ports at once"),
+    "nvs": ("nvs_command", "NVS partitions: make, read, encrypt; mfg_gen's CSVs too"),
     "retrofit": ("retrofit_command", "install Keystead on a board that runs MicroPython already"),
     "ledger": ("ledger_command", "the factory's ledger: list, show, export, verify, reconcile"),
     "label": ("label", "labels of boards: a sheet, a PDF, ZPL"),
