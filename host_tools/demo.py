@@ -56,7 +56,6 @@ _UNITS = f"serial,mac\n{SERIAL},{MAC.hex(':')}\n{OLD_SERIAL},{OLD_MAC.hex(':')}\
 Heard = asyncio.Queue[Event | str]
 
 _NAME = render("sn-{serial}-mac-{mac}", SERIAL, MAC)
-_MESSAGES = 2  # the board's chapter is over when the hub has so many
 _LIMIT = 25  # seconds
 
 _NEXT = (
@@ -228,7 +227,7 @@ def _key(story: Story) -> None:
 
 
 async def _watch(story: Story, board: VirtualBoard, heard: Heard) -> None:
-    """Power the board, show both ends until the hub has its messages; else CommandError."""
+    """Power the board, show both ends until the hub has its telemetry; else CommandError."""
     lines = Lines(heard.put_nowait)
     board.console(lines.feed)
     board.power_off()
@@ -259,15 +258,16 @@ class Lines:
 
 
 async def _tell(story: Story, heard: Heard) -> None:
-    received = 0
     failure = ""
-    while received < _MESSAGES:
+    waited = {Telemetry, "hub: connected"}  # one from each end; which comes first is chance
+    while waited:
         what = await heard.get()
         if isinstance(what, Event):
             story.heard("cloud", what.line().removeprefix(_NAME).lstrip(": "), "cyan")
-            received += isinstance(what, Telemetry)
+            waited.discard(type(what))
             continue
         story.heard("board", what, "green")
+        waited.discard(what.partition("] ")[2])
         failure = what.partition(" FAILURE ")[2] or failure
         if failure and "next attempt:" in what:
             raise CommandError(f"the board reports failure {failure}")

@@ -15,7 +15,8 @@ identity that was reserved for its MAC, and only what is not in its flash yet is
 that is good may be flashed again with newer files; it keeps its identity as well.
 
 With --register a board is good only after it reached its hub by itself, end to end. --dry-run
-writes nothing and says which identity each board would get. --continuous goes on with the next
+writes nothing and says which identity each board would get; two new boards are both shown the next
+one, as nothing is reserved. --continuous goes on with the next
 board put on the same port, until Ctrl-C.
 
 Exit codes: 0 all boards are good, 1 some are not (each says why, and so does the ledger), 2 wrong
@@ -36,11 +37,11 @@ from host_tools import boards, key_sources, ledger, serial_line
 from host_tools.errors import CommandError
 from host_tools.flash import rows
 from host_tools.flash.loads import Loads
-from host_tools.flash.process import keep_no_core
 from host_tools.flash.station import DeviceKeys, Outcome, Station
 from host_tools.flash.steps import Order
-from host_tools.images import micropython_image
+from host_tools.images import contents, micropython_image
 from host_tools.images.board_files import content
+from host_tools.key_sources import shield
 
 _BAUD = 460_800  # bits/s: every USB bridge can
 _INTERRUPTED = 130  # exit code
@@ -87,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Flash; 0 if all boards are good."""
-    keep_no_core()
+    shield.forbid_core_dumps()
     ports = _ports(args)
     with ledger.opened(args) as book, _keys(args) as keys:
         key_sources.forget(args)
@@ -109,6 +110,12 @@ def _ports(args: argparse.Namespace) -> list[str]:
     twice = sorted({port for port in ports if ports.count(port) > 1})
     if twice:
         raise CommandError(f"--port {twice[0]} is given twice")
+    for port in ports:
+        if port.lower().startswith("socket://"):
+            raise CommandError(
+                f"--port {port}: a plain socket has no reset lines, and a chip is reset to be "
+                "flashed; take the device, or rfc2217://HOST:PORT of a server that speaks RFC 2217"
+            )
     return ports
 
 
@@ -118,6 +125,7 @@ def _order(args: argparse.Namespace, book: ledger.Ledger) -> Order:
     if args.config is None:
         print("no --config: the boards know no network", file=sys.stderr)
     image = micropython_image.chosen(args, board)
+    contents.check(board, image)
     with Console(stderr=True).status("compiling the firmware"):
         files = content(board, args.config, args.app, args.ca)
     return Order(
@@ -144,7 +152,9 @@ def _keys(args: argparse.Namespace) -> Iterator[DeviceKeys | None]:
 
 def _sum_up(args: argparse.Namespace, outcomes: Sequence[Outcome]) -> None:
     if not args.json:
-        rows.summed(Console(highlight=False, soft_wrap=not sys.stdout.isatty()), outcomes)
+        rows.summed(
+            Console(highlight=False, soft_wrap=not (sys.stdout and sys.stdout.isatty())), outcomes
+        )
 
 
 def _baud(text: str) -> int:

@@ -7,7 +7,8 @@
 Writes MicroPython, the filesystem (LittleFS, with firmware, configuration and application), both
 in one file shared.bin, and two manifests: image.json with offsets, sizes and SHA-256, and
 manifest.json for ESP Web Tools. The MicroPython image must be the one that boards/ pins, or the
-one whose SHA-256 you give; without --micropython it is fetched.
+one whose SHA-256 you give; without --micropython it is fetched. With --config, vfs.bin and
+shared.bin hold your Wi-Fi password: they are readable by you alone.
 
 A board's own part is its NVS partition with the factory record, which holds its device key. The
 line needs no file of it: `keystead flash` makes it in memory. For tools that take files, name a
@@ -82,7 +83,7 @@ def run(args: argparse.Namespace) -> None:
             print(said, file=sys.stderr if args.json else sys.stdout)
             return
         files = DeviceFiles(args.with_secrets, built, own.units, args.merged) if own else None
-        folder.write(args.output, built)
+        folder.write(args.output, built, private=args.config is not None)
         _tell(args, built)
         if files and own:
             _finish(args, files.write(own.boards), own.units)

@@ -14,7 +14,8 @@ config.json of an earlier Keystead stay, unless --app or --config give others.
 
 Without a ledger, for one board:
 
-  keystead retrofit --port /dev/ttyUSB0 --id-scope 0ne00002193 --serial 007-888-abc
+  keystead retrofit --port /dev/ttyUSB0 \\
+      --id-scope 0ne00002193 --serial 007-888-abc
 
 Exit codes: 0 the board is good, 1 it is not and why, 2 wrong usage, 130 interrupted. The guide:
 docs/retrofit.md.
@@ -30,15 +31,17 @@ from pathlib import Path
 from rich.console import Console
 
 import keystead
-from host_tools import identity, key_sources, ledger
+from host_tools import identity, key_sources, keys, ledger
 from host_tools.errors import CommandError
+from host_tools.flash.roles import Keys
 from host_tools.flash.station import DeviceKeys
 from host_tools.images import board_files
+from host_tools.key_sources import shield
 from host_tools.retrofit import backup, telling
 from host_tools.retrofit.board_facts import BoardFacts
 from host_tools.retrofit.meeting import Meeting
 from host_tools.retrofit.order import Order, Owner
-from host_tools.retrofit.owner import ArgumentOwner, LedgerOwner, board_for
+from host_tools.retrofit.owner import ArgumentOwner, LedgerOwner, OwnKey, board_for
 from host_tools.retrofit.port import Port
 from host_tools.retrofit.steps import Retrofit
 
@@ -87,6 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Retrofit one board."""
+    shield.forbid_core_dumps()
     with ExitStack() as stack:
         owner = stack.enter_context(_owner(args))
         told = stack.enter_context(telling.shown(args.json))
@@ -101,26 +105,27 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _say(args: argparse.Namespace, text: str) -> None:
-    Console(highlight=False, soft_wrap=args.json or not sys.stdout.isatty()).print(
-        text, markup=False
-    )
+    Console(
+        highlight=False, soft_wrap=args.json or not (sys.stdout and sys.stdout.isatty())
+    ).print(text, markup=False)
 
 
 @contextmanager
 def _owner(args: argparse.Namespace) -> Iterator[Owner]:
     if args.batch is None:
-        yield _single(args)
+        with ExitStack() as stack:
+            yield _single(args, stack)
         return
     given = ("id_scope", "serial", "registration_id", "board", "individual")
     if wrong := [name for name in given if getattr(args, name)]:
         raise CommandError(f"--{wrong[0].replace('_', '-')} is the batch's: leave it out")
     with ledger.opened(args) as book, ExitStack() as stack:
         batch = book.batch(args.batch)
-        keys = None if args.dry_run or args.roll_back else _keys(args, stack)
-        yield LedgerOwner(book, batch, keys, args.keep, keystead.__version__)
+        source = _keys(args, stack)
+        yield LedgerOwner(book, batch, source, args.keep, keystead.__version__, args.replace)
 
 
-def _single(args: argparse.Namespace) -> ArgumentOwner:
+def _single(args: argparse.Namespace, stack: ExitStack) -> ArgumentOwner:
     if not args.roll_back:
         if args.id_scope is None:
             raise CommandError(
@@ -128,10 +133,28 @@ def _single(args: argparse.Namespace) -> ArgumentOwner:
             )
         if args.serial is None and args.registration_id is None and not args.keep:
             raise CommandError("give --serial or --registration-id")
-    return ArgumentOwner(args, args.keep)
+        identity.check_place(args.id_scope, args.endpoint)
+    return ArgumentOwner(args, _keys(args, stack), args.keep)
 
 
-def _keys(args: argparse.Namespace, stack: ExitStack) -> DeviceKeys:
+def _keys(args: argparse.Namespace, stack: ExitStack) -> Keys | None:
+    """Open what has the keys before any child is started, and leave none in the environment."""
+    own = shield.take(identity.DEVICE_KEY)
+    try:
+        if args.dry_run or args.roll_back:
+            return None
+        return _own_key(own) if args.individual else _group_keys(args, stack)
+    finally:
+        key_sources.forget(args)
+
+
+def _own_key(text: str | None) -> OwnKey:
+    if text is None:
+        raise CommandError(f"--individual wants the enrollment's own key in {identity.DEVICE_KEY}")
+    return OwnKey(keys.decode_key(text, f"the device key in {identity.DEVICE_KEY}"))
+
+
+def _group_keys(args: argparse.Namespace, stack: ExitStack) -> DeviceKeys:
     primary = stack.enter_context(key_sources.from_arguments(args))
     secondary = key_sources.secondary_from_arguments(args)
     return DeviceKeys(primary, stack.enter_context(secondary) if secondary else None)

@@ -1,7 +1,8 @@
 """The two CSVs of Espressif's mfg_gen.py, read as they are: which keys there are, and the values
 of each device.
 
-config: rows `NAME,namespace,` and below each its keys, `KEY,data|file,ENCODING[,REPEAT]`; no head.
+config: rows `NAME,namespace,` and below each its keys, `KEY,data|file,ENCODING[,REPEAT]`; no head;
+lines that begin with # are comments.
 values: a head with those keys, and one row a device; REPEAT: the first row's value holds for all;
 other columns are metadata. The keys may be in any order here. Source: ESP-IDF Programming Guide,
 "Manufacturing Utility".
@@ -20,6 +21,7 @@ import host_tools.nvs.page as page
 from host_tools.batch import table
 from host_tools.batch.faults import BadRow, BadRows
 from host_tools.errors import CommandError
+from host_tools.nvs.entries_csv import contents_of, without_comments
 from host_tools.nvs.entry import ENCODINGS, Entry, prepare
 from host_tools.nvs.errors import NvsError
 from host_tools.nvs.writer import partition
@@ -52,7 +54,7 @@ class Device:
 def read_config(source: Path | TextIO) -> list[Column]:
     """Return the keys in their order. Raises BadRows with every bad row, CommandError."""
     where, faults, columns = _name(source), list[BadRow](), list[Column]()
-    found = table.read(_text(source), where, faults)
+    found = table.read(without_comments(_text(source)), where, faults)
     namespace = ""
     for line, row in [(found.line, list(found.head)), *found.rows]:
         fields = [text.strip() for text in row]
@@ -152,21 +154,11 @@ def _device(
     entries = []
     for column, place in places:
         text = (first if column.repeat else row)[place]
-        value = _contents(text, folder) if column.is_file else text
+        value = contents_of(text, folder) if column.is_file else text
         entries.append(Entry(column.namespace, column.key, column.encoding, value))
     used = {place for _, place in places}
     rest = {name: row[n] for n, name in enumerate(head) if n not in used and name}
     return Device(line, tuple(entries), rest)
-
-
-def _contents(name: str, folder: Path) -> bytes:
-    file = Path(name).expanduser()
-    if not file.exists() and not file.is_absolute():
-        file = folder / file
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise NvsError(f"can not read the file {name!r}: {error.strerror}") from None
 
 
 def _check(device: Device, size: int | None) -> None:

@@ -6,9 +6,7 @@ Pure: bytes in, FlashFailure out. A message names registration IDs, files and of
 from collections.abc import Mapping
 
 from host_tools import nvs as store
-from host_tools.errors import CommandError
 from host_tools.flash.failure import FlashFailure
-from host_tools.images import filesystem as littlefs
 from host_tools.images.parts import KEY, NAMESPACE
 from host_tools.ledger import Identity
 from keystead.failure import Failure, printable
@@ -64,12 +62,8 @@ def nvs(image: bytes, record: FactoryRecord) -> None:
         raise FlashFailure("differs", "the factory record read back is not the one written")
 
 
-def filesystem(image: bytes, files: Mapping[str, bytes]) -> None:
-    """Check the filesystem as it was read back, file by file; FlashFailure differs."""
-    try:
-        found = littlefs.read(image)
-    except CommandError as error:
-        raise FlashFailure("differs", f"the filesystem read back: {error}") from None
+def filesystem(found: Mapping[str, bytes], files: Mapping[str, bytes]) -> None:
+    """Check the files as they were read back, path to content; FlashFailure differs."""
     for name in sorted({*files, *found}):
         if found.get(name) != files.get(name):
-            raise FlashFailure("differs", f"{name} on the board is not as written")
+            raise FlashFailure("differs", f"{printable(name)} on the board is not as written")

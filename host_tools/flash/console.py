@@ -47,20 +47,20 @@ class Boot:
         self._registration_id = registration_id
         self._version = version
         self.started = False
-        self.lines: list[str] = []
+        self._last: str | None = None  # no more: a board may talk without end
 
     def missing(self) -> FlashFailure:
         """Return what to say when the time is over."""
         if self.started:
             return FlashFailure("boot-failed", "the firmware started and never read its record")
-        if self.lines:
-            last = printable(self.lines[-1])
+        if self._last is not None:
+            last = printable(self._last)
             return FlashFailure("boot-failed", f"the firmware did not start; last line: {last}")
         return FlashFailure("boot-silent", "the console says nothing after a reset")
 
     def take(self, line: str) -> bool:
         """Take a line; return whether the board has started with its record. FlashFailure."""
-        self.lines.append(line)
+        self._last = line
         _refuse_trouble(line)
         if match := _FIRMWARE.search(line):
             self._check_firmware(*match.groups())

@@ -36,6 +36,7 @@ REMEDIES = {
     "not-registered": "look at the network and at DPS: docs/failures.md; then run it again",
     # at any time
     "worker-died": "run the command again; if it comes back, send us what was printed",
+    "bug": "a fault in Keystead: run the command again; if it comes back, tell us the name",
     "interrupted": "run the same command again: it goes on where it was",
     "ledger": "mend the ledger first: no board is good that is not in it",
     "keys": "see to the key source, then run the command again",
@@ -54,6 +55,19 @@ class FlashFailure(CommandError):
         self.reason = reason
         self.detail = detail
         self.step = ""
+
+    @classmethod
+    def unforeseen(cls, error: Exception) -> "FlashFailure":
+        """Return the failure for what nobody thought of; its words may hold a key and are left."""
+        return cls("bug", f"{type(error).__name__} came up")
+
+    def unrecorded(self, refusal: CommandError) -> "FlashFailure":
+        """Return this failure with why the ledger does not have it."""
+        more = FlashFailure(
+            self.reason, f"{self.detail}; and the ledger does not have it: {refusal}"
+        )
+        more.step = self.step
+        return more
 
     def __reduce__(self) -> tuple[type["FlashFailure"], tuple[str, str]]:
         return FlashFailure, (self.reason, self.detail)

@@ -5,7 +5,9 @@ a board is in an argument or a file. Doesn't own what the worker does (worker.py
 """
 
 import contextlib
+import io
 import multiprocessing
+import pickle
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
@@ -15,7 +17,19 @@ from host_tools.flash.process import run
 from host_tools.images.parts import Part
 
 _SPAWN = multiprocessing.get_context("spawn")
+_PARSING = 30.0  # seconds; a filesystem takes far less than one
+_ANSWERED = {"Chip": Chip, "FlashFailure": FlashFailure, "Traffic": Traffic}
 _PATIENCE = 2.0  # seconds for a worker to end by itself
+
+
+class Answer(pickle.Unpickler):
+    """What a worker says, and no other object: it parses foreign bytes, they may take it over."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return a class that an answer may be of; pickle.UnpicklingError."""
+        if name not in _ANSWERED or module != _ANSWERED[name].__module__:
+            raise pickle.UnpicklingError("a worker's answer is of no known kind")
+        return _ANSWERED[name]
 
 
 class Link:
@@ -67,6 +81,10 @@ class Link:
         """See roles.Port."""
         return list(self._call("read", places))
 
+    def files(self, image: bytes, seconds: float = _PARSING) -> dict[str, bytes]:
+        """See roles.Port; a worker that takes longer is ended."""
+        return dict(self._call("files", image, seconds=seconds))
+
     def blank(self, offset: int, size: int) -> bool:
         """See roles.Port."""
         return bool(self._call("blank", offset, size))
@@ -92,11 +110,14 @@ class Link:
         """Wait so long for a board to be put on the port; tell whether one was."""
         return bool(self._call("newcomer", seconds))
 
-    def _call(self, name: str, *words: Any) -> Any:
+    def _call(self, name: str, *words: Any, seconds: float | None = None) -> Any:
         try:
             self._pipe.send((name, words))
             while True:
-                kind, value = self._pipe.recv()
+                if not self._pipe.poll(seconds):
+                    self._process.kill()
+                    raise FlashFailure("worker-died", f"the port's process hung ({name})")
+                kind, value = Answer(io.BytesIO(self._pipe.recv_bytes())).load()
                 if kind == "progress":
                     self._progress(value)
                 elif kind == "traffic":

@@ -5,30 +5,23 @@ Apart from worker.py, so that the parent never imports esptool: its logger is on
 
 import os
 import signal
-import sys
 import threading
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from typing import Any
+
+from host_tools.key_sources import shield
 
 
 def run(pipe: "Connection[Any, Any]", url: str) -> None:
     """Serve a port until the pipe is closed or the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us, having told the ledger
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    keep_no_core()
+    shield.forbid_core_dumps()  # nor is its memory, which will have a device key, for others
     threading.Thread(target=_end_with_parent, daemon=True).start()
     from host_tools.flash import worker
 
     worker.serve(pipe, url)
-
-
-def keep_no_core() -> None:
-    """Have no core written should this process crash: its memory has keys."""
-    if sys.platform != "win32":
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _end_with_parent() -> None:

@@ -35,19 +35,24 @@ class Challenge:
         """Judge the line that the board printed; FlashFailure proof-absent or proof-wrong."""
         told = _parse(answer)
         for name, value in proof.claims(self.record, bytes.fromhex(self.nonce)).items():
-            if hmac.compare_digest(str(told.get(name)).encode(), value.encode()):
+            found = _text(told.get(name))
+            if hmac.compare_digest(found.encode("utf-8", "backslashreplace"), value.encode()):
                 continue
             if name == "proof":
                 raise FlashFailure("proof-wrong", "the board signed the nonce with another key")
-            found = printable(str(told.get(name)))
-            raise FlashFailure("proof-wrong", f"the board's {name} is {found}, not {value}")
+            said = printable(found) or "not told"
+            raise FlashFailure("proof-wrong", f"the board's {name} is {said}, not {value}")
 
 
 def _parse(answer: str) -> dict[str, Any]:
     try:
         told = json.loads(answer[:_LONGEST])
-    except ValueError:
+    except (ValueError, RecursionError):
         told = None
     if not isinstance(told, dict):
         raise FlashFailure("proof-absent", f"the board answered {printable(answer)!r}")
     return told
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""

@@ -27,6 +27,12 @@ class Port(Protocol):
     def read(self, places: Sequence[Place]) -> list[bytes]:
         """Return what is in flash at these places."""
 
+    def files(self, image: bytes) -> dict[str, bytes]:
+        """Return the files of a filesystem that was read from flash, path to content.
+
+        Here, since a board's bytes are not to be parsed where the group key is.
+        """
+
     def blank(self, offset: int, size: int) -> bool:
         """Tell whether the flash is erased there."""
 

@@ -59,7 +59,7 @@ def follow(all_news: Iterable[News], view: View) -> list[Outcome]:
 @contextmanager
 def shown(ports: Sequence[str], as_json: bool) -> Iterator[View]:
     """Lend the view that fits: objects, a live table on a terminal, or lines."""
-    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    console = Console(highlight=False, soft_wrap=not (sys.stdout and sys.stdout.isatty()))
     if as_json:
         yield Objects()
     elif console.is_terminal:
@@ -92,9 +92,9 @@ class Lines:
         if news.outcome:
             self._console.print(said(news.outcome))
         elif news.registration_id:
-            self._console.print(f"{news.port}: {news.registration_id}")
+            self._console.print(Text(f"{news.port}: {news.registration_id}"))
         elif news.step:
-            self._console.print(f"{news.port}: {_DOING.get(news.step, news.step)}")
+            self._console.print(Text(f"{news.port}: {_DOING.get(news.step, news.step)}"))
 
 
 @dataclass
@@ -152,7 +152,9 @@ class Rows:
         table.add_column("s", justify="right", no_wrap=True)
         for port, row in self._rows.items():
             mac = [Text(row.mac)] if self._wide else []
-            table.add_row(port, *_step(row), *mac, row.registration_id, _seconds(row))
+            # texts: a port's name, as rfc2217://[fe80::1]:2217, may look like rich's markup
+            who = Text(row.registration_id)
+            table.add_row(Text(port), *_step(row), *mac, who, _seconds(row))
         return table
 
 

@@ -144,6 +144,9 @@ class Station:
             with Link(port, lambda part: self._news.put(News(port, fraction=part))) as link:
                 self._links.append(link)
                 self._boards(port, link)
+        except Exception as error:  # a port that ends says why, whatever it is
+            failure = FlashFailure.unforeseen(error)
+            self._news.put(News(port, outcome=_failed(port, failure)))
         finally:
             self._news.put(News(port, over=True))
 
@@ -175,7 +178,13 @@ class Station:
             return None
         except CommandError as error:
             return teller.outcome(line, "failed", error)
+        except Exception as error:  # the other ports go on
+            return teller.outcome(line, "failed", FlashFailure.unforeseen(error))
         return teller.outcome(line, result)
+
+
+def _failed(port: str, failure: FlashFailure) -> Outcome:
+    return Outcome(port, "failed", step="connect", reason=failure.reason, message=str(failure))
 
 
 class _Teller:

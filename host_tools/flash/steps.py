@@ -24,7 +24,7 @@ from host_tools.flash.proof import Challenge, nonce
 from host_tools.flash.roles import Book, Keys, Port, Told
 from host_tools.images import parts
 from host_tools.images.parts import Part
-from host_tools.ledger import Identity, LedgerError
+from host_tools.ledger import BadEvent, Identity, LedgerError
 from keystead.failure import Failure
 from keystead.record import FactoryRecord
 
@@ -102,7 +102,7 @@ class Line:
             with self._at("connect"):
                 chip, load = self._meet()
             with self._at("reserve"):
-                identity = self._identity(chip, load)
+                identity, _ = self._identity(chip, load)
                 self.told.identity(identity)
                 self.port.restart()
         return identity
@@ -129,8 +129,9 @@ class Line:
         with self._at("connect"):
             chip, load = self._meet()
         with self._at("reserve"):
-            self._identity(chip, load)
+            _, record_there = self._identity(chip, load)
             identity = self.book.reserve(self.order.batch.name, chip.mac, chip.name)
+            check.refuse_other(record_there, identity)  # another station may have been faster
             self.told.identity(identity)
             record = self._record(identity)
             self._refuse_other_key(identity, record)
@@ -149,15 +150,17 @@ class Line:
         except CommandError as error:
             raise FlashFailure("flash-too-small", str(error)) from None
 
-    def _identity(self, chip: Chip, load: Load) -> Identity:
-        """Return whose the board is to be; refuse one that is somebody else's already."""
+    def _identity(self, chip: Chip, load: Load) -> tuple[Identity, bytes]:
+        """Return whose the board is to be, and its NVS; refuse one that is somebody else's.
+
+        The NVS is b"" if it is blank, or of no interest as the identity is to be replaced.
+        """
         identity = self.book.peek(self.order.batch.name, chip.mac, chip.name)
-        if not self.order.replace_identity:
-            nvs = load.layout.nvs
-            if not self.port.blank(nvs.offset, nvs.size):
-                (image,) = self.port.read([(nvs.offset, nvs.size)])
-                check.refuse_other(image, identity)
-        return identity
+        nvs, image = load.layout.nvs, b""
+        if not self.order.replace_identity and not self.port.blank(nvs.offset, nvs.size):
+            (image,) = self.port.read([(nvs.offset, nvs.size)])
+        check.refuse_other(image, identity)
+        return identity, image
 
     def _record(self, identity: Identity) -> FactoryRecord:
         batch, name = self.order.batch, identity.registration_id
@@ -195,14 +198,14 @@ class Line:
     # ---- from the first byte on
 
     def _make(self, chip: Chip, load: Load, record: FactoryRecord, attempt: Attempt) -> None:
-        own = parts.own(load.layout, record.pack())
         with self._at("write"):
+            own = parts.own(load.layout, record.pack())
             written, chip = self._write(chip, [*load.pieces(), own])
             attempt.note("flashed", bytes=written, baud=chip.baud)
         with self._at("verify"):
             nvs, disk = self._read_back([own, load.filesystem])
             check.nvs(nvs, record)
-            check.filesystem(disk, load.files)
+            check.filesystem(self.port.files(disk), load.files)
             attempt.note("verified", files=len(load.files))
         with self._at("boot"):
             self.port.restart()
@@ -266,6 +269,12 @@ class Line:
         except FlashFailure as failure:
             failure.step = failure.step or name
             raise
+        except (CommandError, StillThere):
+            raise
+        except Exception as error:  # whatever it is: the board is not good, and that is noted
+            bug = FlashFailure.unforeseen(error)
+            bug.step = name
+            raise bug from None
         finally:
             self.seconds[name] = self.seconds.get(name, 0) + self.clock() - begun
 
@@ -289,16 +298,28 @@ class Line:
         try:
             yield
         except FlashFailure as failure:
-            known = self.book.by_mac(self._mac) if self._mac else None
-            if known:
-                told = {"step": failure.step, "reason": failure.reason, "detail": failure.detail}
-                self.book.append(known.registration_id, "noted", **told)
+            try:
+                known = self.book.by_mac(self._mac) if self._mac else None
+                if known:
+                    name = known.registration_id
+                    _tell(failure, lambda **f: self.book.append(name, "noted", **f))
+            except LedgerError as refusal:
+                raise failure.unrecorded(refusal) from None
             raise
 
     def _regret(self, attempt: Attempt, error: CommandError) -> None:
         if not isinstance(error, FlashFailure):  # the ledger's: it takes no more of this attempt
             return
         try:
-            attempt.note("failed", step=self._step, reason=error.reason, detail=error.detail)
+            _tell(error, lambda **facts: attempt.note("failed", **facts))
         except LedgerError as refusal:
-            raise CommandError(f"{error}; and the ledger does not have it: {refusal}") from None
+            raise error.unrecorded(refusal) from None
+
+
+def _tell(failure: FlashFailure, note: Callable[..., object]) -> None:
+    """Note a failure; without its detail where that looks like a key, as a board's words may."""
+    facts = {"step": failure.step, "reason": failure.reason}
+    try:
+        note(**facts, detail=failure.detail)
+    except BadEvent:
+        note(**facts)

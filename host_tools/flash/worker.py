@@ -18,10 +18,12 @@ from esptool.loader import ESPLoader  # type: ignore[import-untyped]
 from esptool.logger import TemplateLogger, log  # type: ignore[import-untyped]
 from esptool.util import FatalError  # type: ignore[import-untyped]
 
+from host_tools.errors import CommandError
 from host_tools.flash.chip import Chip, Traffic
 from host_tools.flash.counted import Counted
 from host_tools.flash.failure import FlashFailure
 from host_tools.flash.running import LINE_ERRORS, Running
+from host_tools.images import filesystem
 from host_tools.serial_line import LineError, open_line
 from keystead.failure import printable
 
@@ -177,6 +179,10 @@ class Bench:
             where = f"{size} bytes at {offset:#x} can not be read"
             raise FlashFailure("read-failed", f"{where} ({_first_line(error)})") from None
 
+    def files(self, image: bytes) -> dict[str, bytes]:
+        """Return the files of a filesystem; see roles.Port."""
+        return read_back(image)
+
     def blank(self, offset: int, size: int) -> bool:
         """Tell whether the flash is erased there; see roles.Port."""
         try:
@@ -239,6 +245,14 @@ class Bench:
     def prove(self, nonce: str) -> str:
         """Have the running board sign a nonce; see roles.Port."""
         return self._running.prove(nonce)
+
+
+def read_back(image: bytes) -> dict[str, bytes]:
+    """Return the files of a filesystem as it was read back; FlashFailure differs."""
+    try:
+        return filesystem.read(image)
+    except CommandError as error:
+        raise FlashFailure("differs", f"the filesystem read back: {error}") from None
 
 
 def _opened(url: str) -> serial.SerialBase:

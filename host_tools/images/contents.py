@@ -16,6 +16,9 @@ from host_tools.images.partitions import Layout
 from host_tools.images.parts import Part
 
 
+_LARGEST = 128 << 20  # bytes of flash that any of these chips can have
+
+
 @dataclass(frozen=True)
 class Contents:
     """The same for every board of a batch.
@@ -44,6 +47,11 @@ def put_together(
     shared = parts.shared(board, image, vfs, layout)
     facts = _facts(description, image, vfs)
     return Contents(board, layout, description, version, files, shared, facts)
+
+
+def check(board: Board, image: bytes) -> None:
+    """Raise CommandError if an image can not run on a board, however large its flash may be."""
+    app_image.describe(image, board, partitions.layout(image, board, _LARGEST))
 
 
 def _facts(description: Description, image: bytes, vfs: bytes) -> dict[str, str]:

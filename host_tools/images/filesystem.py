@@ -8,6 +8,7 @@ Source: MicroPython's extmod/vfs_lfs.c and vfs_lfsx.c: blocks of 4096 bytes, rea
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
+from itertools import count
 from pathlib import Path
 
 from littlefs import LFSConfig, LittleFS, LittleFSError, lfs
@@ -20,6 +21,8 @@ V2_0, V2_1 = 0x0002_0000, 0x0002_0001
 _PROGRAM, _CACHE = 32, 128
 _LONGEST_NAME = 255  # LFS2_NAME_MAX
 _DEEPEST = 32  # folders in folders; a damaged image may have rings
+_ENTRY = 13  # bytes that an entry takes at least: three tags and a name, in each block of a pair
+_READS = 4_000_000  # of 128 bytes; 1500 files take 300 000
 _KEPT: dict[tuple[str, int, int], bytes] = {}  # the last filesystem built, by what it is made of
 _VERSION = re.compile(r"v?(\d+)\.(\d+)")
 
@@ -69,13 +72,13 @@ def read(image: bytes) -> dict[str, bytes]:
     """Return the files of a filesystem, path to content. CommandError if it is none or damaged."""
     if not image or len(image) % BLOCK:
         raise CommandError(f"not a filesystem: {len(image)} bytes are no whole blocks of {BLOCK}")
-    memory = _Memory(len(image), buffer=bytearray(image))
+    memory = _Bounded(buffer=bytearray(image))
     disk = _disk(memory, mount=False)
     try:
         disk.mount()
         room = len(image)
         found = {}
-        for path, length in _walk(disk, "", 0):
+        for path, length in _walk(disk, "", 0, count(1), len(image) // (2 * _ENTRY)):
             room -= length
             if room < 0:
                 raise CommandError("the filesystem is damaged: more in its files than it can hold")
@@ -102,6 +105,19 @@ class _Memory(UserContext):
         start = block * BLOCK
         self.buffer[start : start + BLOCK] = b"\xff" * BLOCK
         return 0
+
+
+class _Bounded(_Memory):
+    """Foreign flash: so many reads and no more, for LittleFS follows a ring of blocks for ever."""
+
+    def __init__(self, buffer: bytearray) -> None:
+        super().__init__(buffer=buffer)
+        self._left = _READS
+
+    def read(self, cfg: LFSConfig, block: int, off: int, size: int) -> bytearray:
+        self._left -= 1
+        # LittleFS does not hear of an exception; zeros are damage to it, and it stops
+        return super().read(cfg, block, off, size) if self._left >= 0 else bytearray(size)
 
 
 def _disk(memory: _Memory, disk_version: int = 0, mount: bool = True) -> LittleFS:
@@ -146,14 +162,18 @@ def _refusal(error: LittleFSError, content: Mapping[str, bytes], size: int) -> C
     return CommandError(f"LittleFS of {len(content)} files, {total} bytes: {error}")
 
 
-def _walk(disk: LittleFS, folder: str, depth: int) -> Iterator[tuple[str, int]]:
-    """Yield path and size of every file."""
+def _walk(
+    disk: LittleFS, folder: str, depth: int, seen: Iterator[int], most: int
+) -> Iterator[tuple[str, int]]:
+    """Yield path and size of every file; seen counts the entries of all folders."""
     if depth > _DEEPEST:
         raise CommandError("the filesystem is damaged: folders without end")
     for entry in disk.scandir(folder or "/"):
+        if next(seen) > most:
+            raise CommandError("the filesystem is damaged: more entries than it has room for")
         path = f"{folder}/{entry.name}" if folder else entry.name
         if entry.type == lfs.LFSStat.TYPE_DIR:
-            yield from _walk(disk, path, depth + 1)
+            yield from _walk(disk, path, depth + 1, seen, most)
         else:
             yield path, entry.size
 

@@ -40,14 +40,18 @@ def whole(contents: Contents) -> Part:
     return joined("shared", contents.parts)
 
 
-def write(folder: Path, contents: Contents) -> None:
-    """Write the shared files, each whole or not at all. Raises CommandError."""
+def write(folder: Path, contents: Contents, private: bool = False) -> None:
+    """Write the shared files, each whole or not at all. Raises CommandError.
+
+    private: what has the filesystem is for the owner alone, since config.json has a password.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CommandError(f"can not write {folder}: {error.strerror}") from None
     for part in (*contents.parts, whole(contents)):
-        whole_file.write(folder / file_name(part), part.data)
+        mode = 0o600 if private and part.name in ("vfs", "shared") else 0o666
+        whole_file.write(folder / file_name(part), part.data, mode)
     whole_file.write(folder / WEB_MANIFEST, _text(_web(contents)))
     whole_file.write(folder / MANIFEST, _text(described(contents)))
 

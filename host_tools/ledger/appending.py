@@ -8,13 +8,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Executable, Row, bindparam, insert, select, update
 
 import host_tools.ledger.chain as chain
+import host_tools.ledger.guarding as guarding
 import host_tools.ledger.rules as rules
 import host_tools.ledger.tables as tables
 from host_tools.ledger.database import Dialect
-from host_tools.ledger.errors import UnknownBoard
+from host_tools.ledger.errors import Tampered, UnknownBoard
 from host_tools.ledger.model import Event, Identity
 
 _COLUMNS = tables.event.c
@@ -24,7 +25,7 @@ _IDENTITY = tables.identity.c
 _APPEND = insert(tables.event)
 _BOARD = (
     select(tables.identity)
-    .where(func.lower(_IDENTITY.registration_id) == bindparam("wanted"))
+    .where(tables.folded(_IDENTITY.registration_id) == bindparam("wanted"))
     .with_for_update()
 )
 _FOLLOW = (
@@ -50,17 +51,24 @@ class Writer:
         self._dialect = dialect
         self._at = at
         self._station = station
+        self._last: tuple[int, str] | None = None
 
     # this lock comes last of all of a transaction, or first, so that no two wait for each other
     def hold(self) -> None:
-        """Let nobody else append until the transaction ends."""
-        self._dialect.lock_head(self.connection)
+        """Let nobody else append until the transaction ends; Tampered if it could be swallowed."""
+        self._hold()
+
+    def _hold(self) -> tuple[int, str]:
+        if self._last is None:
+            self._dialect.lock_head(self.connection)
+            self._last = last(self.connection)
+            guarding.check_triggers(self.connection, self._dialect.name, self._last[0])
+        return self._last
 
     def event(self, kind: str, name: str | None, facts: Mapping[str, Any]) -> Event:
         """Append one event; facts: fit already."""
-        self.hold()
-        number, made = last(self.connection)
-        found = chain.follow((number, made), self._at, self._station, kind, name, facts)
+        before = self._hold()
+        found = chain.follow(before, self._at, self._station, kind, name, facts)
         row = {
             "number": found.number,
             "at": found.at,
@@ -71,7 +79,8 @@ class Writer:
             "previous": found.previous,
             "hash": found.hash,
         }
-        self.connection.execute(_APPEND, row)
+        self.one(_APPEND, row, before[0])
+        self._last = (found.number, found.hash)
         return found
 
     def of_board(self, name: str, kind: str, facts: dict[str, Any]) -> Event:
@@ -90,8 +99,15 @@ class Writer:
             "event": made.number,
             "updated": made.at,
         }
-        self.connection.execute(_FOLLOW, values)
+        self.one(_FOLLOW, values, made.number)
         return made
+
+    def one(self, statement: Executable, values: dict[str, Any] | None, number: int) -> None:
+        """Write one row, or raise Tampered: what was written must not get lost unseen."""
+        options = {"preserve_rowcount": True}
+        done = self.connection.execute(statement, values, execution_options=options)
+        if done.rowcount != 1:
+            raise Tampered(number, "is the last, and the database did not keep what follows it")
 
     def _board(self, name: str) -> Row[Any]:
         row = self.connection.execute(_BOARD, {"wanted": name.lower()}).one_or_none()

@@ -87,7 +87,7 @@ class Archive:
 
     def identity(self, registration_id: str) -> Identity:
         """Return the identity of this name, whatever its capitals; UnknownBoard."""
-        found = self._one(func.lower(_IDENTITY.registration_id) == registration_id.lower())
+        found = self._one(tables.folded(_IDENTITY.registration_id) == registration_id.lower())
         if found is None:
             raise UnknownBoard(f"the ledger knows no board {registration_id[:128]!r}")
         return found
@@ -103,7 +103,7 @@ class Archive:
 
     def find(self, text: str) -> Identity:
         """Return the identity meant by a registration ID, MAC or serial; UnknownBoard."""
-        condition = func.lower(_IDENTITY.registration_id) == text.lower()
+        condition = tables.folded(_IDENTITY.registration_id) == text.lower()
         condition |= _IDENTITY.serial == text
         with contextlib.suppress(ValueError):
             condition |= _IDENTITY.mac == parse_mac(text).hex()

@@ -2,7 +2,9 @@
 
 import argparse
 import os
-from urllib.parse import urlsplit
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from host_tools.errors import CommandError
 from host_tools.ledger.errors import NoLedger
@@ -10,6 +12,10 @@ from host_tools.ledger.ledger import Ledger
 from host_tools.ledger.opening import open_ledger
 
 VARIABLE = "KEYSTEAD_LEDGER"
+# options of libpq
+_SECRET = {
+    "password", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret",
+}  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser, station: bool = True) -> None:
@@ -39,6 +45,7 @@ def opened(args: argparse.Namespace, create: bool = False) -> Ledger:
 
 def _has_password(place: str) -> bool:
     try:
-        return "://" in place and bool(urlsplit(place).password)
-    except ValueError:
+        url = make_url(place)
+    except (ArgumentError, ValueError):
         return False
+    return url.password is not None or not _SECRET.isdisjoint(map(str.lower, url.query))

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, insert, select
+from sqlalchemy import ColumnElement, Connection, insert, select
 
 import host_tools.ledger.chain as chain
 import host_tools.ledger.tables as tables
@@ -94,7 +94,7 @@ def _check_name(connection: Connection, batch: Batch) -> None:
             f"batch {batch.name[:80]!r}: a name has 1 to 64 letters, digits, dots, dashes and"
             " underscores, and begins with a letter or digit"
         )
-    wanted = func.lower(tables.batch.c.name) == batch.name.lower()
+    wanted = tables.folded(tables.batch.c.name) == batch.name.lower()
     known = connection.execute(select(tables.batch.c.name).where(wanted)).scalar_one_or_none()
     if known is not None:
         raise AlreadyIssued(f"the ledger has a batch {known} already: choose another name")
@@ -152,7 +152,7 @@ def _refuse_known(connection: Connection, rows: Sequence[dict[str, Any]]) -> Non
     questions = (
         ("mac", "MAC", _IDENTITY.mac, _IDENTITY.batch),
         ("mac", "MAC", _UNIT.mac, _UNIT.batch),
-        ("planned", "registration ID", func.lower(_IDENTITY.registration_id), _IDENTITY.batch),
+        ("planned", "registration ID", tables.folded(_IDENTITY.registration_id), _IDENTITY.batch),
         ("planned", "registration ID", _UNIT.planned, _UNIT.batch),
     )
     for column, what, there, owner in questions:

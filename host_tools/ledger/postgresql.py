@@ -55,11 +55,16 @@ class Postgresql:
         if url.drivername not in ("postgresql", "postgres"):
             raise CommandError(f"a ledger's URL begins with postgresql://, not {url.drivername}")
         try:
-            importlib.import_module("psycopg")  # which may be there and find no libpq
+            psycopg = importlib.import_module("psycopg")  # which may be there and find no libpq
         except ImportError:
             raise CommandError(
                 "a ledger on PostgreSQL needs psycopg: pip install 'keystead[postgresql]'"
             ) from None
+        # psycopg takes options of its own too, e.g. autocommit, which would undo transactions
+        known = {one.keyword.decode() for one in psycopg.pq.Conninfo.get_defaults()}
+        for name in url.query:
+            if name not in known:
+                raise CommandError(f"the ledger's URL has an option that no server knows: {name}")
         self._url = url.set(drivername="postgresql+psycopg")
         self.place = _shown(url)
         self.wait = wait

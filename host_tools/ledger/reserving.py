@@ -147,7 +147,7 @@ class Choice:
             raise LedgerError(f"serial {row.serial}: {error}") from None
         issued = (
             select(_IDENTITY.batch, _IDENTITY.serial, _IDENTITY.mac)
-            .where(func.lower(_IDENTITY.registration_id) == name.lower())
+            .where(tables.folded(_IDENTITY.registration_id) == name.lower())
             .union_all(
                 select(_UNIT.batch, _UNIT.serial, _UNIT.mac).where(
                     _UNIT.planned == name.lower(),
@@ -184,12 +184,6 @@ def issue(
     fingerprint: str | None = None,
 ) -> Identity:
     """Give a unit to a board for ever; fingerprint: of its device key, if that is known."""
-    connection = writer.connection
-    connection.execute(
-        update(tables.unit)
-        .where(_UNIT.batch == row.batch, _UNIT.place == row.place)
-        .values(taken=1)
-    )
     facts = {
         "batch": row.batch,
         "place": row.place,
@@ -199,6 +193,8 @@ def issue(
         **({"fingerprint": fingerprint} if fingerprint else {}),
     }
     made = writer.event(kind, name, facts)
+    taken = update(tables.unit).where(_UNIT.batch == row.batch, _UNIT.place == row.place)
+    writer.one(taken.values(taken=1), None, made.number)
     values = {
         "registration_id": name,
         "batch": row.batch,
@@ -212,5 +208,5 @@ def issue(
         "event": made.number,
         "updated": made.at,
     }
-    connection.execute(insert(tables.identity), values)
+    writer.one(insert(tables.identity), values, made.number)
     return Identity(name, row.batch, row.serial, mac, fingerprint, kind, chip, "", 0, made.at)

@@ -25,6 +25,8 @@ from host_tools.ledger.errors import (
 )
 
 _POOL = 20  # connections, for threads that read at the same time
+# what SQLite says on a medium that takes no file beside the ledger; not: that it is locked
+_READ_ONLY = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 _MAKE = "`keystead batch create` makes one"
 
 
@@ -64,8 +66,9 @@ class Sqlite:
         mode = self._mode
         try:
             return self._open(f"mode={mode}")
-        except sqlite3.OperationalError:
-            if mode == "rwc" or self._wal().exists():
+        except sqlite3.OperationalError as error:
+            code = error.sqlite_errorcode & 0xFF
+            if code not in _READ_ONLY or mode == "rwc" or self._wal().exists():
                 raise
             # a copy on a medium that takes no -shm file beside it; nobody can write there
             return self._open("mode=ro&immutable=1")

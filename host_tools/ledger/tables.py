@@ -5,6 +5,7 @@
 """
 
 import sqlite3
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -16,14 +17,34 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    func,
 )
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 VERSION = 1
 METADATA = MetaData()
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
 # INTEGER and TEXT are meant; SQLite has known STRICT since 3.37
 _STRICT = sqlite3.sqlite_version_info >= (3, 37)
+
+
+class folded(FunctionElement[str]):
+    """A text with A to Z in small letters and nothing else changed, whatever the locale is."""
+
+    type = Text()
+    inherit_cache = True
+
+
+@compiles(folded)
+def _folded(element: folded, compiler: SQLCompiler, **options: Any) -> str:
+    return f"lower({compiler.process(element.clauses, **options)})"
+
+
+# in Turkish, lower('I') is no i; SQLite's own lower() knows ASCII only
+@compiles(folded, "postgresql")
+def _folded_c(element: folded, compiler: SQLCompiler, **options: Any) -> str:
+    return f'lower(({compiler.process(element.clauses, **options)}) COLLATE "C")'
 
 
 def _text(name: str, nullable: bool = False) -> Column[str]:
@@ -125,7 +146,7 @@ identity = Table(
     Index("identity_by_serial", "serial"),
     sqlite_strict=_STRICT,
 )
-Index("identity_by_name", func.lower(identity.c.registration_id), unique=True)
+Index("identity_by_name", folded(identity.c.registration_id), unique=True)
 
 # kept for ever, however it is tried
 _FOR_EVER = ("about", "event")
@@ -137,7 +158,7 @@ WHEN NEW.number <> (SELECT coalesce(max(number), 0) + 1 FROM event)
   OR NEW.previous <> coalesce(
     (SELECT hash FROM event ORDER BY number DESC LIMIT 1), '{start}')
 BEGIN SELECT RAISE(ABORT, 'the ledger is append-only: no event but the next'); END"""
-_POSTGRESQL_GUARD = """CREATE TRIGGER {table}_no_{verb} BEFORE {verb} ON {table}
+_POSTGRESQL_GUARD = """CREATE TRIGGER {table}_no_{verb} BEFORE {what} ON {table}
 FOR EACH STATEMENT EXECUTE FUNCTION keystead_append_only()"""
 _POSTGRESQL_REFUSAL = """CREATE FUNCTION keystead_append_only() RETURNS trigger
 LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ BEGIN
@@ -167,7 +188,7 @@ def guards(dialect: str, start: str) -> dict[str, str]:
         }
         return {**made, "event_next": _SQLITE_NEXT.format(start=start)}
     made = {
-        f"{table}_no_{verb}": _POSTGRESQL_GUARD.format(table=table, verb=verb)
+        f"{table}_no_{verb}": _POSTGRESQL_GUARD.format(table=table, verb=verb, what=verb.upper())
         for table in _FOR_EVER
         for verb in ("update", "delete", "truncate")
     }

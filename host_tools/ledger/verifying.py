@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, select
 
 import host_tools.ledger.chain as chain
+import host_tools.ledger.guarding as guarding
 import host_tools.ledger.tables as tables
 from host_tools.ledger.appending import event_of
 from host_tools.ledger.errors import LedgerError, Tampered
@@ -43,7 +44,9 @@ def verify(
     differences.all_seen()
     for name in replay.batches:
         _compare_units(connection, name, differences)
-    _check_guards(connection, dialect, replay.number)
+    # who took guards off could change events; that they are there proves nothing
+    guarding.check_triggers(connection, dialect, replay.number)
+    guarding.check_tables(connection, dialect, replay.number)
     return Verdict(
         replay.number,
         len(replay.batches),
@@ -108,22 +111,3 @@ def _compare_units(connection: Connection, name: str, differences: Differences) 
     with _rows(connection, wanted) as rows:
         found = digest(noted(rows))
     differences.units(name, found, taken)
-
-
-# who took them off could change events; that they are there proves nothing
-def _check_guards(connection: Connection, dialect: str, number: int) -> None:
-    if dialect == "sqlite":
-        query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
-    else:
-        query = (
-            "SELECT tgname, tgenabled FROM pg_trigger JOIN pg_class ON tgrelid = pg_class.oid"
-            " WHERE relnamespace = current_schema()::regnamespace AND tgenabled IN ('O', 'A')"
-            " UNION SELECT proname, 'O' FROM pg_proc"
-            " WHERE pronamespace = current_schema()::regnamespace"
-        )
-    there = {row[0]: row[1] for row in connection.exec_driver_sql(query)}
-    for name, made in tables.guards(dialect, chain.START).items():
-        if name not in there or (dialect == "sqlite" and there[name] != made):
-            raise Tampered(
-                number, f"is the last, and the trigger {name}, which keeps events, was taken off"
-            )

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import host_tools.nvs.page as page
-from host_tools.nvs.entry import Value
+from host_tools.nvs.entry import NUMBERS, Value
 from host_tools.nvs.errors import NvsError
 from host_tools.nvs.page import Header, Item
 
 _STATES = (page.ACTIVE, page.FULL, page.FREEING)
+_TYPES = {kind: name for name, kind in NUMBERS.items()}
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,27 @@ class Found:
     data: bytes = field(repr=False, default=b"")
 
 
+@dataclass(frozen=True)
+class Stored:
+    """A value as it is stored. type: u8 to i64, string, blob; size: bytes, without a NUL."""
+
+    namespace: str
+    key: str
+    type: str
+    size: int
+    value: Value = field(repr=False)  # it may be a device key
+
+
 def read(image: bytes) -> dict[tuple[str, str], Value]:
     """Return the values by namespace and key: numbers as int, strings as str, blobs as bytes.
 
     The image is a plain one (see encryption.decrypt), of whole pages. Raises NvsError.
     """
+    return {(one.namespace, one.key): one.value for one in stored(image)}
+
+
+def stored(image: bytes) -> list[Stored]:
+    """Return what read() does, with types and sizes. Raises NvsError."""
     found = [entry for _, offset in _pages(image) for entry in _entries(image, offset)]
     namespaces = _namespaces(found)
     chunks = {
@@ -38,14 +55,24 @@ def read(image: bytes) -> dict[tuple[str, str], Value]:
         for entry in found
         if entry.item.kind == page.BLOB_DATA
     }
-    values: dict[tuple[str, str], Value] = {}
+    values: dict[tuple[str, str], Stored] = {}
     for entry in found:
         if entry.item.namespace and entry.item.kind != page.BLOB_DATA:
             if entry.item.namespace not in namespaces:
                 raise _damaged(entry.offset, "its namespace has no name")
-            name = namespaces[entry.item.namespace]
-            values[name, entry.item.key] = _value(entry, chunks)
-    return values
+            one = _stored(namespaces[entry.item.namespace], entry, _value(entry, chunks))
+            values[one.namespace, one.key] = one
+    return list(values.values())
+
+
+def _stored(namespace: str, entry: Found, value: Value) -> Stored:
+    if isinstance(value, int):
+        kind, size = _TYPES[entry.item.kind], int(_TYPES[entry.item.kind][1:]) // 8
+    elif isinstance(value, str):
+        kind, size = "string", len(value.encode())
+    else:
+        kind, size = "blob", len(value)
+    return Stored(namespace, entry.item.key, kind, size, value)
 
 
 def _damaged(offset: int, why: str) -> NvsError:

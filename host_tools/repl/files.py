@@ -4,17 +4,21 @@ Owns the code that is run for it on the board; it needs os, hashlib and binascii
 makes 4 characters of 3 bytes, which is the least that a text REPL allows.
 """
 
-import ast
 import binascii
 import hashlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Protocol
 
 from host_tools.repl.errors import ReplError
+from host_tools.repl.value import plain
+from keystead.failure import printable
 
 _PIECE = 1536  # bytes at a time; as text, twice that fits into any board's heap
 _TIME = 30  # seconds for one piece: flash that must be erased first takes a while
+_SLOWEST = 500  # bytes a second; a line of 115200 baud moves 8000
+_LARGEST = 1 << 26  # bytes of all files; no ESP32 has more flash
 Moved = Callable[[int], None] | None
 
 
@@ -80,32 +84,58 @@ def put(repl: Runs, path: str, data: bytes, moved: Moved = None) -> None:
         repl.exec("_file.close()", _TIME)
 
 
-def get(repl: Runs, path: str, moved: Moved = None) -> bytes:
-    """Read a file."""
+def get(repl: Runs, path: str, moved: Moved = None, size: int | None = None) -> bytes:
+    """Read a file; size: how many bytes it must have, None for any number."""
+    most = _LARGEST if size is None else size
+    end = time.monotonic() + _TIME + most / _SLOWEST
     repl.exec(f"import binascii\n_file = open({path!r}, 'rb')", _TIME)
     data = bytearray()
-    while text := repl.exec(f"print(binascii.b2a_base64(_file.read({_PIECE})).decode())", _TIME):
-        try:
-            piece = binascii.a2b_base64(text.strip())
-        except binascii.Error:
-            raise ReplError(f"the board sent {path} garbled: try again") from None
-        if not piece:
-            break
+    while piece := _piece(repl, path):
         data += piece
+        if len(piece) > _PIECE or len(data) > most or time.monotonic() > end:
+            raise _garbled(path)
         if moved:
             moved(len(piece))
     repl.exec("_file.close()", _TIME)
+    if size not in (None, len(data)):
+        raise _garbled(path)
     return bytes(data)
+
+
+def _piece(repl: Runs, path: str) -> bytes:
+    text = repl.exec(f"print(binascii.b2a_base64(_file.read({_PIECE})).decode())", _TIME)
+    try:
+        return binascii.a2b_base64(text.strip())
+    except ValueError:  # also of what is no ASCII
+        raise _garbled(path) from None
+
+
+def _garbled(path: str) -> ReplError:
+    return ReplError(f"the board sent {printable(path)} garbled: try again")
 
 
 def listing(repl: Runs, folder: str) -> list[Entry]:
     """Return all in a folder, folders before what is in them."""
-    printed = repl.exec(_LISTING.format(folder=folder), _TIME)
-    try:
-        found = cast(list[tuple[str, bool, int]], ast.literal_eval(printed.strip()))
-        return [Entry(str(path), bool(is_folder), int(size)) for path, is_folder, size in found]
-    except (ValueError, SyntaxError, TypeError):
-        raise ReplError(f"the board's list of {folder} is garbled: try again") from None
+    garbled = f"the board's list of {folder} is garbled: try again"
+    found = plain(repl.exec(_LISTING.format(folder=folder), _TIME).strip(), garbled)
+    if not isinstance(found, list) or not all(map(_is_entry, found)):
+        raise ReplError(garbled)
+    entries = [Entry(*row) for row in found]
+    if sum(entry.size for entry in entries) > _LARGEST:
+        raise ReplError(garbled)
+    return entries
+
+
+def _is_entry(row: object) -> bool:
+    """Tell whether it is a path that can be asked for again, a truth and a size."""
+    if not (isinstance(row, tuple) and tuple(map(type, row)) == (str, bool, int)):
+        return False
+    path, _, size = row
+    return path.startswith("/") and _is_text(path) and 0 <= size <= _LARGEST
+
+
+def _is_text(path: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in path)
 
 
 def sha256(repl: Runs, path: str) -> str:

@@ -40,13 +40,18 @@ class Reader:
     def __init__(self, line: Line) -> None:
         self._line = line
         self._held = bytearray()
+        self.hushed = False  # a secret was on the line: errors do not repeat what is said
 
     def until(self, ending: bytes, deadline: float, what: str) -> bytes:
         """Return what comes before ending, which is taken, too; NoAnswer says what was missed."""
         searched = 0
         while (at := self._held.find(ending, searched)) < 0:
             searched = max(0, len(self._held) - len(ending))
-            if len(self._held) > _KEPT or not self._more(deadline):
+            if len(self._held) > _KEPT:
+                said = self.last_words()
+                self._held.clear()
+                raise NoAnswer(f"the board sends without end and no {what}{said}")
+            if not self._more(deadline):
                 raise NoAnswer(f"the board sent no {what} in time{self.last_words()}")
         before = bytes(self._held[:at])
         del self._held[: at + len(ending)]
@@ -77,10 +82,11 @@ class Reader:
             self._held.clear()
 
     def clear(self) -> None:
-        """Forget all that has come up to now."""
+        """Forget all that has come up to now, of what comes without end a part."""
+        forgotten = 0
         with lost():
-            while waiting := self._line.in_waiting:
-                self._line.read(waiting)
+            while forgotten < _KEPT and (waiting := self._line.in_waiting):
+                forgotten += len(self._line.read(min(waiting, _KEPT)))
         self._held.clear()
 
     def _more(self, deadline: float) -> bool:
@@ -89,13 +95,15 @@ class Reader:
             self._line.timeout = _LOOK
         with lost():
             while time.monotonic() < deadline:
-                if data := self._line.read(max(1, self._line.in_waiting)):
+                if data := self._line.read(min(max(1, self._line.in_waiting), _KEPT)):
                     self._held += data
                     return True
         return False
 
     def last_words(self) -> str:
-        """Return the end of what has come, for people: "; it said ..."."""
+        """Return the end of what has come, for people: "; it said ...", "" if hushed."""
+        if self.hushed:
+            return ""
         said = bytes(self._held[-_SHOWN:]).decode("ascii", "replace").split()
         return f"; it said: {printable(' '.join(said))}" if said else ""
 
@@ -106,4 +114,4 @@ def lost() -> Iterator[None]:
     try:
         yield
     except (serial.SerialException, OSError) as error:
-        raise LineLost(f"the line to the board broke: {error}") from None
+        raise LineLost(f"the line to the board broke: {printable(str(error))}") from None

@@ -4,7 +4,6 @@ Owns the protocol, as MicroPython's docs ("The MicroPython Interactive Interpret
 shared/runtime/pyexec.c have it. Doesn't own what is run; files.py moves files by it.
 """
 
-import ast
 import struct
 import time
 from collections.abc import Callable
@@ -12,12 +11,15 @@ from collections.abc import Callable
 from host_tools.repl.errors import NoAnswer, Raised, ReplError
 from host_tools.repl.files import Entry, get, listing, put, sha256
 from host_tools.repl.reader import Line, Reader, lost
+from host_tools.repl.value import plain
+from keystead.failure import printable
 
 _INTERRUPT, _RAW, _FRIENDLY, _END = b"\x03", b"\x01", b"\x02", b"\x04"
 _PASTE = b"\x05A\x01"
 _BANNER = b"raw REPL; CTRL-B to exit\r\n>"
 _ATTEMPT = 0.25  # seconds for the first attempt to stop what runs; each next has twice that
 _LONGEST_ATTEMPT = 2.0
+_UNSAID = "an exception; what it said is not repeated, as its key was on this line"
 _PIECE, _PAUSE = 256, 0.01  # bytes, seconds: for boards without raw paste
 
 
@@ -28,6 +30,15 @@ class Repl:
         self._line = line
         self._reader = Reader(line)
         self._pastes = True  # until the board says no
+
+    @property
+    def hushed(self) -> bool:
+        """Whether what the board says is repeated nowhere any more."""
+        return self._reader.hushed
+
+    def hush(self) -> None:
+        """Repeat in no error what the board says from now on: a secret was on the line."""
+        self._reader.hushed = True
 
     def enter(self, timeout: float = 10) -> None:
         """Stop what runs on the board and get to its raw REPL, within so many seconds."""
@@ -68,7 +79,7 @@ class Repl:
         traceback = self._reader.until(_END, deadline, "end of the code")
         self._reader.until(b">", deadline, "prompt")
         if traceback:
-            raise Raised(traceback.decode("utf-8", "replace"))
+            raise Raised(_UNSAID if self.hushed else traceback.decode("utf-8", "replace"))
         return printed.decode("utf-8", "replace").replace("\r\n", "\n")
 
     def start(self, code: str, deadline: float | None = None) -> None:
@@ -110,7 +121,8 @@ class Repl:
             time.sleep(_PAUSE)  # there is no flow control: it must keep up
         self._send(_END)
         if (answer := self._reader.exactly(2, deadline, "OK")) != b"OK":
-            raise ReplError(f"the board did not take the code: it said {answer!r}")
+            said = "" if self.hushed else f": it said {answer!r}"
+            raise ReplError(f"the board did not take the code{said}")
 
     def evaluate(self, code: str, timeout: float = 10) -> object:
         """Return the value of an expression: numbers, text, bytes and what is made of them."""
@@ -119,10 +131,8 @@ class Repl:
     def evaluate_printed(self, code: str, timeout: float = 10) -> object:
         """Return the value that code prints as its repr(), and prints nothing else."""
         printed = self.exec(code, timeout).strip()
-        try:
-            return ast.literal_eval(printed)
-        except (ValueError, SyntaxError):
-            raise ReplError(f"the board's answer is not a plain value: {printed[:80]}") from None
+        said = "" if self.hushed else f": {printable(printed[:80])}"
+        return plain(printed, f"the board's answer is not a plain value{said}")
 
     def soft_reset(self, timeout: float = 10) -> None:
         """Start MicroPython again, without main.py; the REPL stays the raw one."""
@@ -147,9 +157,11 @@ class Repl:
         """Write a file on the board; moved: is told how many more bytes are there."""
         put(self, path, data, moved)
 
-    def get(self, path: str, moved: Callable[[int], None] | None = None) -> bytes:
-        """Return a file's bytes."""
-        return get(self, path, moved)
+    def get(
+        self, path: str, moved: Callable[[int], None] | None = None, size: int | None = None
+    ) -> bytes:
+        """Return a file's bytes; size: how many the listing has, more or fewer are refused."""
+        return get(self, path, moved, size)
 
     def listing(self, folder: str = "/") -> list[Entry]:
         """Return all files and folders in a folder and in those in it, without other disks."""

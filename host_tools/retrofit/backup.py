@@ -48,7 +48,7 @@ def take(repl: Repl, entries: list[Entry], place: Path, moved: Callable[[int], N
                 if entry.is_folder:
                     backup.folder(entry.path)
                 else:
-                    backup.file(entry.path, repl.get(entry.path, moved))
+                    backup.file(entry.path, repl.get(entry.path, moved, entry.size))
     except OSError as error:
         raise RetrofitFailure(
             "backup-failed", f"can not write {place}: {error.strerror or error}"

@@ -6,15 +6,16 @@ Owns what is asked, and whether Keystead can run there. Source of the numbers: M
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from host_tools.boards import CHIPS
 from host_tools.repl import Raised, Repl, ReplError
 from host_tools.retrofit.failure import RetrofitFailure
 from host_tools.toolchain import micropython
+from keystead.failure import printable
 
 MPY_VERSION = 6  # of what mpy-cross makes; MicroPython 1.19 and later take it
-_BLOCK = 4096
+_MODULES = ("machine", "esp32", "tls", "hashlib", "umqtt.simple")
 _ASK = """\
 import sys
 _i = sys.implementation
@@ -22,7 +23,7 @@ _t = {"name": _i[0], "version": tuple(_i[1])[:3], "platform": sys.platform}
 _t["mpy"] = getattr(_i, "_mpy", 0)
 _t["machine"] = getattr(_i, "_machine", "")
 _t["has"] = {}
-for _name in ("machine", "esp32", "tls", "hashlib", "umqtt.simple"):
+for _name in {modules}:
     try:
         __import__(_name)
         _t["has"][_name] = True
@@ -33,7 +34,7 @@ if _t["has"]["machine"]:
     _t["mac"] = __import__("machine").unique_id()
     _t["disk"] = tuple(os.statvfs("/"))[:4]
 print(repr(_t))
-"""
+""".replace("{modules}", repr(_MODULES))
 # a program that was interrupted may have left a watchdog; every step feeds it by being one
 _WATCHDOG = "import machine\nmachine.WDT(timeout={})"
 _HOURS = 2 * 3_600_000  # milliseconds
@@ -64,14 +65,15 @@ def ask(repl: Repl) -> BoardFacts:
         raise _not_micropython(str(error)) from None
     if not isinstance(told, dict) or told.get("name") != "micropython":
         raise _not_micropython(f"it says it is {_text(told, 'name')!r}")
+    if not _well_formed(told):
+        raise _not_micropython("what it says of itself is garbled")
     _check(told)
     mac, disk = told.get("mac"), told.get("disk")
-    if not isinstance(mac, bytes) or len(mac) != 6 or not isinstance(disk, tuple):
+    if not isinstance(mac, bytes) or len(mac) != 6 or not _numbers(disk, 4):
         raise _not_micropython("it has no MAC or no filesystem")
-    version = tuple(told["version"])
-    free = int(disk[0]) * int(disk[3])
     umqtt = bool(told["has"]["umqtt.simple"])
-    return BoardFacts(mac, _chip(told), _text(told, "machine"), version, free, umqtt)
+    free = disk[0] * disk[3]
+    return BoardFacts(mac, _chip(told), _text(told, "machine"), told["version"], free, umqtt)
 
 
 def lengthen_watchdog(repl: Repl) -> None:
@@ -82,8 +84,28 @@ def lengthen_watchdog(repl: Repl) -> None:
         raise ReplError(f"the board's watchdog can not be held: {error.last}") from None
 
 
+def _well_formed(told: dict[Any, Any]) -> bool:
+    """Tell whether what every board says of itself has the types that are asked for."""
+    has = told.get("has")
+    return (
+        _numbers(told.get("version"), 3)
+        and _numbers((told.get("mpy"),), 1)
+        and all(isinstance(told.get(name), str) for name in ("platform", "machine"))
+        and isinstance(has, dict)
+        and all(isinstance(has.get(name), bool) for name in _MODULES)
+    )
+
+
+def _numbers(value: object, count: int) -> TypeGuard[tuple[int, ...]]:
+    return (
+        isinstance(value, tuple)
+        and len(value) == count
+        and all(type(number) is int and 0 <= number < 1 << 32 for number in value)
+    )
+
+
 def _check(told: dict[str, Any]) -> None:
-    version = tuple(told["version"])
+    version = told["version"]
     release = ".".join(map(str, version))
     oldest = "{}.{}".format(*micropython.OLDEST)
     install = f"install {oldest} or later first: `keystead flash` does"
@@ -119,7 +141,7 @@ def _chip(told: dict[str, Any]) -> str:
 
 def _text(told: object, name: str) -> str:
     found = told.get(name, "") if isinstance(told, dict) else ""
-    return str(found)[:80]
+    return printable(str(found))[:80]
 
 
 def _not_micropython(why: str) -> RetrofitFailure:

@@ -6,6 +6,7 @@ from host_tools.errors import CommandError
 REASONS = (
     "not-micropython", "too-old", "wrong-chip", "wrong-board", "no-room", "in-the-way",
     "other-identity", "record-differs", "files-differ", "backup-failed", "line-lost",
+    "other-key", "bug",
 )  # fmt: skip
 
 
@@ -16,6 +17,14 @@ class RetrofitFailure(CommandError):
         assert reason in REASONS
         super().__init__(text)
         self.reason = reason
+
+
+def unforeseen(error: Exception) -> RetrofitFailure:
+    """Return the failure for what nobody thought of; its words may hold a key and are left."""
+    name = type(error).__name__
+    return RetrofitFailure(
+        "bug", f"a fault in Keystead, {name}: run it again; if it comes back, tell us that name"
+    )
 
 
 def reason_of(error: BaseException) -> str:

@@ -62,7 +62,7 @@ def stage(repl: Repl, plan: Plan, ready: set[str], moved: Callable[[int], None])
 
 def mark(repl: Repl, plan: Plan) -> None:
     """Leave the marker: from here on, what is done can be undone by whoever finds it."""
-    lines = ["drop" if plan.had else "keep"]
+    lines = ["keep" if plan.keeps else "drop"]
     lines += [f"+ {path}" for path in plan.order()] + [f"- {path}" for path in plan.aside]
     fresh = f"{NEW}.marker"
     repl.put(fresh, "".join(f"{line}\n" for line in lines).encode())

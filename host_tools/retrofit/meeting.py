@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from host_tools.errors import CommandError
 from host_tools.repl import Entry, ReplError
-from host_tools.retrofit import backup, board_facts, install, plan, record
+from host_tools.retrofit import backup, board_facts, install, on_board, plan, record
 from host_tools.retrofit.board_facts import BoardFacts
-from host_tools.retrofit.failure import RetrofitFailure
+from host_tools.retrofit.failure import RetrofitFailure, unforeseen
 from host_tools.retrofit.install import Left
 from host_tools.retrofit.order import Order, Owner, Told
 from host_tools.retrofit.plan import Plan
@@ -54,10 +54,15 @@ class Meeting:
         """Get to the board's REPL, whatever runs there."""
         self.port.repl.enter(self.patience)
 
+    def enter_built_in(self) -> None:
+        """The same, and let what is run there import no module that is a file of the board."""
+        self.enter()
+        self.port.repl.exec(on_board.ONLY_BUILT_IN.format(names=tuple(sorted(plan.BUILT_IN))))
+
     def connect(self) -> None:
         """Stop what runs on the board."""
         with self.at("connect"):
-            self.enter()
+            self.enter_built_in()
             board_facts.lengthen_watchdog(self.port.repl)
 
     @contextmanager
@@ -65,11 +70,13 @@ class Meeting:
         """Let the board go on with what it did before, if it is not taken."""
         try:
             yield
-        except (CommandError, KeyboardInterrupt):
+        except (Exception, KeyboardInterrupt) as error:
             with suppress(ReplError):
                 self.enter()
                 self.port.restart()
-            raise
+            if isinstance(error, (CommandError, OSError, KeyboardInterrupt)):
+                raise
+            raise unforeseen(error) from None
 
     def meet(self, recover: bool) -> Met:
         """Look at the board; RetrofitFailure if it may not be taken.
@@ -108,7 +115,7 @@ class Meeting:
                 f" {found.mac.hex(':')}: find out why; --replace overwrites it",
             )
         name = self.owner.name(facts, found)
-        if found.registration_id != name:
+        if found.registration_id.lower() != name.lower():  # to DPS these are one
             raise RetrofitFailure(
                 "other-identity",
                 f"the board is {found.registration_id} already, not {name}: --keep leaves it that,"
@@ -126,6 +133,9 @@ class Meeting:
                 f"the board has {met.facts.free} bytes free, {planned.room} are needed: remove"
                 " files from it first",
             )
+        if planned.shadows:
+            shadows = ", ".join(planned.shadows)
+            self.told.fact(f"in the way of MicroPython's own, goes to {plan.BEFORE}: {shadows}")
         return planned, content
 
     def back_up(self, met: Met) -> str:

@@ -87,6 +87,16 @@ _remove(_NEW)
 os.remove(_DONE)
 """
 MARKERS = f"{_COMMON}\nprint(_exists(_MARKER), _exists(_DONE), _exists(_NEW))"
+# MicroPython looks at sys.path before it takes its own modules, but for sys
+ONLY_BUILT_IN = """\
+import sys
+sys.path[:] = [_path for _path in sys.path if _path.lstrip("/")[:1] == "."]
+for _name in {names}:
+    _module = sys.modules.get(_name)
+    _file = getattr(_module, "__file__", "") or ""
+    if (_file or hasattr(_module, "__path__")) and _file[:2] != "/.":
+        del sys.modules[_name]
+"""
 HASHES = f"""{_COMMON}
 import binascii, hashlib
 def _hashes(root, paths):

@@ -4,13 +4,14 @@ Owns what becomes of an identity that the board has already. Doesn't own the led
 """
 
 import argparse
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 from host_tools import boards, identity, keys
 from host_tools.batch import Batch
-from host_tools.flash.station import DeviceKeys
-from host_tools.ledger import Ledger, UnknownBoard
+from host_tools.flash.roles import Keys
+from host_tools.ledger import Identity, Ledger, UnknownBoard
 from host_tools.retrofit.board_facts import BoardFacts
 from host_tools.retrofit.failure import RetrofitFailure
 from host_tools.retrofit.record import Found
@@ -25,24 +26,28 @@ class LedgerOwner:
 
     book: Ledger
     batch: Batch
-    keys: DeviceKeys | None  # None for a preview
+    keys: Keys | None  # None for a preview
     keep: bool = False
     version: str = ""
+    replace: bool = False
 
     def name(self, facts: BoardFacts, found: Found | None) -> str:
         """See order.Owner."""
         _check_chip(facts, self.batch.board)
         if self.keep and found:
-            return self._kept(facts, found)
+            return self._kept(facts, found).registration_id
         return self.book.peek(self.batch.name, facts.mac, facts.chip).registration_id
 
-    def _kept(self, facts: BoardFacts, found: Found) -> str:
-        """Return the name that the board has, if the ledger knows it as this board's."""
-        try:
-            if self.book.identity(found.registration_id).mac == facts.mac:
-                return found.registration_id
-        except UnknownBoard:
-            pass
+    def _kept(self, facts: BoardFacts, found: Found) -> Identity:
+        """Return the identity that the board has, if the ledger knows it as this board's.
+
+        It has the ledger's spelling of the name, of which the key is derived.
+        """
+        with suppress(UnknownBoard):
+            known = self.book.identity(found.registration_id)
+            if known.mac == facts.mac:
+                self._check_batch(known)
+                return known
         raise RetrofitFailure(
             "other-identity",
             f"the ledger knows no board {found.registration_id} with MAC {facts.mac.hex(':')}:"
@@ -50,19 +55,33 @@ class LedgerOwner:
             " give it a new identity with --replace",
         )
 
+    def _check_batch(self, known: Identity) -> None:
+        if known.batch != self.batch.name:
+            raise RetrofitFailure(
+                "other-identity",
+                f"the ledger has {known.registration_id} in batch {known.batch}, not in"
+                f" {self.batch.name}: run it with --batch {known.batch} and that group's key",
+            )
+
     def record(self, facts: BoardFacts, found: Found | None) -> FactoryRecord:
         """See order.Owner."""
         assert self.keys is not None
         if self.keep and found:
-            name = self._kept(facts, found)
+            own = self._kept(facts, found)
         else:
             own = self.book.reserve(self.batch.name, facts.mac, facts.chip)
-            name = own.registration_id
-        try:
-            pair = self.keys.device_keys(name)
-            return FactoryRecord(facts.mac, self.batch.id_scope, name, *pair, self.batch.endpoint)
-        except Failure as failure:
-            raise RetrofitFailure("record-differs", f"no record for {name}: {failure}") from None
+        pair = self.keys.device_keys(own.registration_id)
+        self._refuse_other_key(own, keys.fingerprint(pair[0]))
+        return _record(facts, self.batch.id_scope, own.registration_id, pair, self.batch.endpoint)
+
+    def _refuse_other_key(self, own: Identity, derived: str) -> None:
+        if own.fingerprint not in (None, derived) and not self.replace:
+            raise RetrofitFailure(
+                "other-key",
+                f"the key derived for {own.registration_id} is not the one of its last run"
+                f" ({derived[:16]}, the ledger has {str(own.fingerprint)[:16]}): is this the"
+                " batch's group key? --replace takes a new one",
+            )
 
     def begin(self, record: FactoryRecord, facts: BoardFacts) -> "LedgerAttempt":
         """See order.Owner."""
@@ -95,6 +114,7 @@ class ArgumentOwner:
     """What the arguments say of a single board; nothing is written down."""
 
     args: argparse.Namespace
+    keys: Keys | None  # None for a preview
     keep: bool = False
 
     def name(self, facts: BoardFacts, found: Found | None) -> str:
@@ -120,13 +140,25 @@ class ArgumentOwner:
 
     def record(self, facts: BoardFacts, found: Found | None) -> FactoryRecord:
         """See order.Owner."""
-        told = argparse.Namespace(**vars(self.args))
-        told.mac, told.registration_id = facts.mac.hex(":"), self.name(facts, found)
-        return identity.factory_record(told)
+        assert self.keys is not None
+        name = self.name(facts, found)
+        pair = self.keys.device_keys(name)
+        return _record(facts, self.args.id_scope, name, pair, self.args.endpoint)
 
     def begin(self, record: FactoryRecord, facts: BoardFacts) -> "NoAttempt":
         """See order.Owner."""
         return NoAttempt()
+
+
+@dataclass(frozen=True)
+class OwnKey:
+    """The key of an individual enrollment: nothing is derived."""
+
+    key: bytes = field(repr=False)
+
+    def device_keys(self, registration_id: str) -> tuple[bytes, bytes]:
+        """See roles.Keys."""
+        return self.key, b""
 
 
 class NoAttempt:
@@ -134,6 +166,15 @@ class NoAttempt:
 
     def note(self, kind: str, **facts: Any) -> None:
         """See order.Attempt."""
+
+
+def _record(
+    facts: BoardFacts, id_scope: str, name: str, pair: tuple[bytes, bytes], endpoint: str
+) -> FactoryRecord:
+    try:
+        return FactoryRecord(facts.mac, id_scope, name, *pair, endpoint)
+    except Failure as failure:
+        raise RetrofitFailure("record-differs", f"no record for {name}: {failure}") from None
 
 
 def board_for(facts: BoardFacts, name: str | None) -> boards.Board:

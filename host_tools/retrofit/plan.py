@@ -16,9 +16,17 @@ _ROOM_LEFT = 16  # blocks that stay free, for the firmware's own small files
 _OURS = tuple(
     f"{folder}{name}{ending}"
     for folder in ("/", "/lib/")
-    for name in ("keystead", "rim")
+    for name in ("keystead", "rim", "umqtt/simple", "umqtt/__init__")
     for ending in ("/", ".py", ".mpy")
 )
+# modules that the firmware and the code for the REPL import, and what those import in turn: files
+# and folders of such names come before MicroPython's own, even an empty folder is a package
+BUILT_IN = frozenset((
+    "asyncio", "binascii", "board", "collections", "errno", "esp32", "gc", "hashlib", "heapq",
+    "io", "json", "keystead", "machine", "micropython", "network", "os", "rim", "select",
+    "socket", "ssl", "struct", "sys", "time", "tls", "umqtt", "vfs",
+))  # fmt: skip
+_NOT_IMPORTED = ("main", "boot")
 _KNOWN_BY = "/lib/rim/"
 # of a board that has Keystead, these are its user's and stay, unless others are given
 _USERS = ("/app.py", "/config.json")
@@ -34,7 +42,8 @@ class Plan:
     """What is to be done. Paths begin with "/".
 
     new: files that are not there yet, or are otherwise; replaced: those of them that are; aside:
-    files that have to go; same: files that are there already; had: whether Keystead is on it.
+    files and folders that have to go; same: files that are there already; had: whether Keystead
+    is on it; shadows: those of aside that would be imported in place of MicroPython's modules.
     """
 
     new: Mapping[str, bytes] = field(repr=False)
@@ -42,6 +51,7 @@ class Plan:
     aside: tuple[str, ...]
     same: tuple[str, ...]
     had: bool
+    shadows: tuple[str, ...] = ()
 
     @property
     def room(self) -> int:
@@ -49,6 +59,11 @@ class Plan:
         folders = {path.rpartition("/")[0] for path in self.new}
         blocks = sum(-(-len(data) // _BLOCK) for data in self.new.values())
         return (blocks + 2 * len(folders) + _ROOM_LEFT) * _BLOCK
+
+    @property
+    def keeps(self) -> bool:
+        """Whether what is replaced or has to go is a user's, and kept on the board."""
+        return not self.had or bool(self.shadows)
 
     @property
     def changes(self) -> bool:
@@ -86,7 +101,10 @@ def plan(content: Mapping[str, bytes], there: list[Entry], same: Iterable[str]) 
     kept = tuple(sorted(same))
     new = {path: data for path, data in content.items() if path not in kept}
     replaced = tuple(sorted(entries.keys() & new.keys()))
-    return Plan(new, replaced, tuple(sorted(_stale(content, there))), kept, _has_keystead(there))
+    shadows = _shadows(content, there)
+    aside = {*shadows, *(path for path in _stale(content, there) if not _below(path, shadows))}
+    had = _has_keystead(there)
+    return Plan(new, replaced, tuple(sorted(aside)), kept, had, tuple(sorted(shadows)))
 
 
 def candidates(content: Mapping[str, bytes], there: list[Entry], root: str = "") -> list[str]:
@@ -106,6 +124,31 @@ def own_files(there: list[Entry]) -> list[Entry]:
 
 def _has_keystead(there: list[Entry]) -> bool:
     return any(entry.path.startswith(_KNOWN_BY) for entry in there)
+
+
+def _shadows(content: Mapping[str, bytes], there: list[Entry]) -> list[str]:
+    """Return what would be imported in place of what MicroPython or content has."""
+    new = {path.rpartition("/")[2].rpartition(".")[0] for path in content}
+    packages = BUILT_IN | new.difference(_NOT_IMPORTED)
+    return [
+        entry.path
+        for entry in there
+        if _module(entry) in (packages if entry.is_folder else BUILT_IN)
+        and not any(path == entry.path or path.startswith(f"{entry.path}/") for path in content)
+    ]
+
+
+def _module(entry: Entry) -> str:
+    """Return the name by which an entry can be imported, "" if it can not."""
+    folder, _, name = entry.path.rpartition("/")
+    if folder not in ("", "/lib"):
+        return ""
+    stem, _, ending = name.rpartition(".")
+    return name if entry.is_folder else stem if ending in ("py", "mpy") else ""
+
+
+def _below(path: str, folders: list[str]) -> bool:
+    return any(path == folder or path.startswith(f"{folder}/") for folder in folders)
 
 
 def _stale(content: Mapping[str, bytes], there: list[Entry]) -> list[str]:

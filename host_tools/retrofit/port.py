@@ -64,7 +64,10 @@ class Port:
         while True:
             try:
                 self._line = self._opener(self.url)
+                hushed = self.repl.hushed
                 self.repl = Repl(self._line)
+                if hushed:
+                    self.repl.hush()
                 return
             except LineError as error:
                 if time.monotonic() >= end:

@@ -8,7 +8,7 @@ import binascii
 import hashlib
 from dataclasses import dataclass
 
-from host_tools.repl import Repl, ReplError
+from host_tools.repl import LineLost, Repl, ReplError
 from host_tools.retrofit import on_board
 from host_tools.retrofit.failure import RetrofitFailure
 from keystead.failure import printable
@@ -46,7 +46,15 @@ def write(repl: Repl, record: FactoryRecord) -> None:
     """Put the record where the firmware reads it; what was there is kept until the end."""
     repl.exec(on_board.KEEP_RECORD)
     text = binascii.b2a_base64(record.pack(), newline=False).decode()
-    repl.exec(on_board.WRITE_RECORD.format(text))
+    repl.hush()  # the board may repeat the line, now or later
+    try:
+        repl.exec(on_board.WRITE_RECORD.format(text))
+    except LineLost:
+        raise LineLost("the line to the board broke while it was given its record") from None
+    except ReplError:
+        raise ReplError(
+            "the board did not take its record: is NVS full, or did it crash"
+        ) from None
     check(repl, record)
 
 

@@ -6,6 +6,7 @@ only of a board that has proven its key. Doesn't own how a step is done.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from host_tools.errors import CommandError
@@ -13,7 +14,7 @@ from host_tools.flash.console import Boot, Registration
 from host_tools.flash.proof import Challenge, nonce
 from host_tools.repl import LineLost, ReplError
 from host_tools.retrofit import install, plan, record
-from host_tools.retrofit.failure import RetrofitFailure, reason_of
+from host_tools.retrofit.failure import RetrofitFailure, reason_of, unforeseen
 from host_tools.retrofit.meeting import Meeting, Met
 from host_tools.retrofit.order import Attempt
 from host_tools.retrofit.plan import Plan
@@ -98,12 +99,17 @@ class Retrofit:
             attempt = self.meeting.owner.begin(whose, met.facts)
         try:
             self._change(planned, content, whose, met, attempt)
-        except (CommandError, KeyboardInterrupt) as error:
+        except (CommandError, OSError, KeyboardInterrupt) as error:
             self._regret(error, attempt)
             raise
+        except Exception as error:
+            failure = unforeseen(error)
+            self._regret(failure, attempt)
+            raise failure from None
         self._keep(attempt)
-        if planned.replaced and not planned.had:
-            self._told.fact(f"kept in {plan.BEFORE}: {', '.join(planned.replaced)}")
+        if planned.keeps and (planned.replaced or planned.shadows):
+            kept = ", ".join(sorted({*planned.replaced, *planned.shadows}))
+            self._told.fact(f"kept in {plan.BEFORE}: {kept}")
         return _result(whose.registration_id, met, planned, place)
 
     # ---- from the first change to the proof
@@ -121,9 +127,9 @@ class Retrofit:
         with self.meeting.at("install"):
             self._marked = True
             install.mark(repl, planned)
+            install.switch(repl)  # before the key comes: what shadows MicroPython's own is gone
             if met.found is None or not met.found.is_that(whose):
                 record.write(repl, whose)
-            install.switch(repl)
             attempt.note("retrofitted", files=len(planned.new), bytes=_size(planned))
         with self.meeting.at("verify"):
             install.check(repl, content)
@@ -186,6 +192,10 @@ class Retrofit:
             raise RetrofitFailure(
                 "line-lost", f"{error}; the board is proven: run the same command again to end it"
             ) from None
+        except (CommandError, OSError):
+            raise
+        except Exception as error:
+            raise unforeseen(error) from None
 
     # ---- the way back
 
@@ -194,27 +204,34 @@ class Retrofit:
         step, trouble = self.meeting.step, ""
         try:
             self._put_back()
-        except CommandError as reason:
-            trouble = f"; the board could not be put back ({reason})" if self._marked else ""
+        except Exception as reason:
+            why = _words(reason)
+            trouble = f"; the board could not be put back ({why})" if self._marked else ""
             trouble += ": plug it in and run the same command again, it goes on from there"
         try:
-            attempt.note("failed", step=step, reason=reason_of(error), detail=str(error)[:500])
-        except CommandError as refusal:
-            trouble += f"; and the ledger does not have it: {refusal}"
+            attempt.note("failed", step=step, reason=reason_of(error), detail=_words(error)[:500])
+        except Exception as refusal:
+            trouble += f"; and the ledger does not have it: {_words(refusal)}"
         if trouble and isinstance(error, CommandError):
             raise RetrofitFailure("line-lost", f"{error}{trouble}") from None
 
     def _put_back(self) -> None:
-        self._told.step("put back")
+        with suppress(OSError):  # also if nobody reads any more
+            self._told.step("put back")
         try:
-            self.meeting.enter()
+            self.meeting.enter_built_in()
         except LineLost:
             self._port.reopen()
-            self.meeting.enter()
+            self.meeting.enter_built_in()
         if install.left(self._port.repl).begun:
             install.undo(self._port.repl)
         install.forget_new(self._port.repl)
         self._port.restart()
+
+
+def _words(error: BaseException) -> str:
+    """Return what may be repeated of an error: only ours are known to hold no key."""
+    return str(error) if isinstance(error, CommandError) else type(error).__name__
 
 
 def _size(planned: Plan) -> int:

@@ -42,7 +42,7 @@ _DOING = {
 @contextmanager
 def shown(as_json: bool) -> Iterator[Told]:
     """Lend the teller that fits."""
-    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    console = Console(highlight=False, soft_wrap=not (sys.stdout and sys.stdout.isatty()))
     if as_json:
         yield Objects()
     elif console.is_terminal:

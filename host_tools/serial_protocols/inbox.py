@@ -11,6 +11,8 @@ from collections.abc import Callable
 from serial import PortNotOpenError, SerialException  # type: ignore[import-untyped]
 
 _AT_ONCE = 1 << 16
+_KEPT = 1 << 20  # bytes; who sends more than is read loses the oldest, as at a UART
+_ROUNDS = 64  # times that what has come is taken at once: some send without end
 
 
 class Inbox:
@@ -37,12 +39,14 @@ class Inbox:
             came = b""
         self.ended = not came
         self.data += self._decode(came)
+        del self.data[:-_KEPT]
         return True
 
     def waiting(self) -> int:
         """Return how many bytes can be read at once."""
-        while self.pull(0) and not self.ended:
-            pass
+        for _ in range(_ROUNDS):
+            if not self.pull(0) or self.ended:
+                break
         return len(self.data)
 
     def read(self, size: int, timeout: float | None) -> bytes:

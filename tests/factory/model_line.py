@@ -20,6 +20,7 @@ from host_tools.flash.chip import Chip, Traffic
 from host_tools.flash.failure import FlashFailure
 from host_tools.flash.load import Load
 from host_tools.flash.steps import Line, Order
+from host_tools.flash.worker import read_back
 from host_tools.images import filesystem, parts
 from host_tools.images.partitions import Layout
 from host_tools.images.parts import Part
@@ -151,6 +152,10 @@ class ModelPort:
 
     def read(self, places: Sequence[tuple[int, int]]) -> list[bytes]:
         return [bytes(self._flash()[offset : offset + size]) for offset, size in places]
+
+    def files(self, image: bytes) -> dict[str, bytes]:
+        self.fuse.passed()
+        return read_back(image)
 
     def blank(self, offset: int, size: int) -> bool:
         return bytes(self._flash()[offset : offset + size]) == b"\xff" * size

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from host_tools.flash.failure import REMEDIES
+from tests.emulator.cloud_fixtures import port_8883
 from tests.test_readme import ROOT, Shell, commands, loose, until
 
 GUIDE = "docs/factory.md"
@@ -14,14 +15,23 @@ SHOWN = 4001  # the first board's port on the page
 
 def test_the_guides_commands_do_what_it_says(tmp_path: Path) -> None:
     shell, page = Shell(tmp_path), commands(GUIDE)
+    [cloud] = [one for one in page if one.words.startswith("keystead cloud")]
     [bench] = [one for one in page if one.words.startswith("keystead board")]
-    at = page.index(bench)
+    at = page.index(cloud)
     for command in page[:at]:
         assert shell.run(command.words).splitlines() == command.output
     first = free_ports(len(bench.output))
-    with shell.started(here(bench.words, first)) as boards:
+    with (
+        port_8883(),
+        shell.started(cloud.words) as served,
+        shell.started(here(bench.words, first)) as boards,
+    ):
+        [listening] = cloud.output
+        *_, last = told = until(served, "DPS owner's policy")
+        assert told[0] == listening
+        (tmp_path / "policy.txt").write_text(last.split()[-1])
         until(boards, f":{first + len(bench.output) - 1}")
-        for command in page[at + 1 :]:
+        for command in page[at + 2 :]:
             printed = shell.run(here(command.words, first))
             lines = {loose(text) for text in printed.splitlines()}
             assert {loose(text) for text in command.output} <= lines, printed

@@ -142,6 +142,39 @@ def test_what_is_no_filesystem_is_told_so(image: bytes) -> None:
         filesystem.read(image)
 
 
+def test_a_ring_of_folders_and_folders_that_share_their_own_come_to_an_end() -> None:
+    file, folder, place, tail = (0x001, 0, b"f"), (0x002, 0, b"d"), struct.pack("<2L", 2, 3), 0x601
+    ring = [file, (0x201, 0, b""), (tail, 0x3FF, place)]
+    two = [(0x002, n, b"d%d" % n) for n in range(2)]
+    tree = [tag for name in two for tag in (name, (0x200, name[1], place))]
+    for inner in (ring, tree, [(tail, 0x3FF, place)]):
+        outer = [(0x002, 1, folder[2]), (0x200, 1, place)]
+        with pytest.raises(CommandError, match="damaged"):
+            filesystem.read(_made_by_hand(outer, inner))
+
+
+Tags = list[tuple[int, int, bytes]]  # type, id, data
+
+
+def _made_by_hand(root: Tags, folder: Tags) -> bytes:
+    """A filesystem of 32 blocks with two pairs; source: littlefs's SPEC.md."""
+    sizes = struct.pack("<6L", V2_1, 4096, 32, 255, 0x7FFFFFFF, 1022)
+    superblock = [(0x0FF, 0, b"littlefs"), (0x201, 0, sizes), *root]
+    blocks = [_block(rev, tags) for tags in (superblock, folder) for rev in (2, 1)]
+    return b"".join(blocks).ljust(32 * 4096, b"\xff")
+
+
+def _block(revision: int, tags: Tags) -> bytes:
+    made, before = struct.pack("<L", revision), 0xFFFFFFFF
+    created = [(0x401, one, b"") for one in sorted({t[1] for t in tags if t[0] < 0x100})]
+    for kind, number, data in [*created, *tags]:
+        tag = kind << 20 | number << 10 | len(data)
+        made, before = made + struct.pack(">L", tag ^ before) + data, tag
+    end = -(-(len(made) + 8) // 32) * 32
+    made += struct.pack(">L", (0x500 << 20 | 0x3FF << 10 | end - len(made) - 4) ^ before)
+    return (made + struct.pack("<L", binascii.crc32(made) ^ 0xFFFFFFFF)).ljust(4096, b"\xff")
+
+
 SMALL = filesystem.of_files(
     {"a": b"a" * 50, "lib/b": b"b" * 9000, "lib/c/d": b"d" * 300}, 16 << 12
 )

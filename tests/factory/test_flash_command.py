@@ -18,8 +18,9 @@ from rich.console import Console
 import keystead
 from host_tools import boards, cli, keys
 from host_tools.batch import Batch, units_from_range
+from host_tools.flash.load import Load
 from host_tools.flash.loads import Loads
-from host_tools.flash.rows import Rows, follow, said
+from host_tools.flash.rows import Lines, Rows, follow, said
 from host_tools.flash.station import DeviceKeys, News, Outcome, Station
 from host_tools.flash.steps import Order
 from host_tools.images.board_files import content
@@ -131,6 +132,22 @@ def test_a_flash_that_is_too_small_is_refused(order: Order, ledger: Ledger) -> N
     assert (outcome.reason, outcome.step) == ("flash-too-small", "connect")
 
 
+def test_a_port_with_a_fault_of_ours_says_so_and_the_others_go_on(
+    order: Order, ledger: Ledger
+) -> None:
+    faults = iter([KeyError("words that hold a key")])
+
+    def load(flash_size: int) -> Load:
+        for fault in faults:
+            raise fault
+        return order.load(flash_size)
+
+    with powered("esp32c3", "esp32c3") as lent:
+        told = flashed(replace(order, load=load), ledger, lent, dry=True)
+    assert sorted(outcome.reason or outcome.result for outcome in told) == ["bug", "would"]
+    assert "words that hold" not in str(told)
+
+
 # ---- runs that end in the middle
 
 
@@ -237,9 +254,11 @@ def test_wrong_usage_is_said_in_one_line(
     port = ["--port", "rfc2217://127.0.0.1:9"]
     assert cli.main([*place, "--batch", "nobody", *port, "--stand-in", "--dry-run"]) == 1
     assert cli.main([*place, "--batch", "pilot", *port, *port, "--stand-in"]) == 1
-    unknown, twice = capsys.readouterr().err.splitlines()
+    assert cli.main([*place, "--batch", "pilot", "--port", "socket://a:1", "--stand-in"]) == 1
+    unknown, twice, plain = capsys.readouterr().err.splitlines()
     assert "nobody" in unknown
     assert "given twice" in twice
+    assert "no reset lines" in plain
     for speed in ("9599", "fast", "99999999"):
         with pytest.raises(SystemExit):
             cli.main([*place, "--batch", "pilot", *port, "--baud", speed])
@@ -265,3 +284,14 @@ def test_rows_show_who_is_where_and_say_why_one_failed() -> None:
     assert told[4] == [NAMES[0], ""]
     assert "b: FAILED no-answer" in console.file.getvalue()  # type: ignore[attr-defined]
     assert "nobody is there" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_ports_name_is_shown_as_it_is() -> None:
+    port = "rfc2217://[fe80::1]:2217"
+    console = Console(width=120, file=io.StringIO())
+    lines, rows = Lines(console), Rows([port], console)
+    for news in (News(port, step="write"), News(port, registration_id=NAMES[0])):
+        lines.take(news)
+    console.print(rows.table())
+    shown = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert sum(port in line for line in shown) == 3

@@ -17,10 +17,11 @@ from host_tools.flash.failure import REMEDIES, FlashFailure
 from host_tools.flash.load import Load, around, cut, joined, used
 from host_tools.flash.proof import Challenge, nonce
 from host_tools.flash.station import DeviceKeys
+from host_tools.flash.worker import read_back
 from host_tools.images import parts
 from host_tools.images.parts import Part
 from host_tools.key_sources import HeldKey
-from host_tools.ledger import ForeignBoard, Ledger, Scrapped, open_ledger
+from host_tools.ledger import DiskFull, ForeignBoard, Identity, Ledger, Scrapped, open_ledger
 from host_tools.ledger.rules import STEPS
 from keystead import proof
 from keystead.record import FactoryRecord
@@ -242,6 +243,47 @@ def test_a_board_of_another_batch_and_a_scrapped_one_are_refused(ledger: Ledger)
         line(bench, ledger).flash()
 
 
+def test_a_board_whose_name_went_to_another_station_is_refused(ledger: Ledger) -> None:
+    plain = replace(BATCH, name="plain", template="sn-{serial}")
+    ledger.create_batch(plain, UNITS)
+
+    class Raced(_Passed):
+        def reserve(self, batch_name: str, mac_: bytes, chip: str) -> Identity:
+            ledger.reserve(batch_name, mac(2), chip)  # since the peek
+            return ledger.reserve(batch_name, mac_, chip)
+
+    bench = port()
+    _give(bench.board, FactoryRecord(MAC, plain.id_scope, "sn-0001", bytes(32)))
+    before = bytes(bench.board.flash)
+    failure = refused(line(bench, Raced(ledger), replace(order(), batch=plain)).flash)
+    assert (failure.reason, failure.step) == ("other-identity", "reserve")
+    assert bench.board.flash == before
+
+
+def test_a_refusal_that_the_ledger_does_not_take_is_told_first(ledger: Ledger) -> None:
+    class Full(_Passed):
+        def append(self, registration_id: str, kind: str, **facts: Any) -> object:
+            raise DiskFull("no room for another event")
+
+    bench = port()
+    line(bench, ledger).flash()
+    again = line(bench, Full(ledger))
+    again.keys = DeviceKeys(HeldKey(bytes(32), "another"))
+    failure = refused(again.flash)
+    assert failure.reason == "other-key"
+    assert "no room for another event" in str(failure)
+
+
+class _Passed:
+    """A ledger, but for what a test has otherwise."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
+
+
 def _give(board: ModelBoard, record: FactoryRecord) -> None:
     own = parts.own(LAYOUT, record.pack())
     board.flash[own.offset : own.end] = own.data
@@ -263,6 +305,29 @@ def test_a_board_that_says_nothing_is_not_good(ledger: Ledger) -> None:
     failed = list(ledger.events())[-1]
     assert failed.kind == "failed"
     assert (failed.facts["step"], failed.facts["reason"]) == ("boot", "boot-silent")
+
+
+def test_what_a_board_says_like_a_key_is_no_reason_to_forget_its_failure(ledger: Ledger) -> None:
+    class Leaky(ModelPort):
+        def line(self, seconds: float) -> str:
+            return f"my key is {keys.encode_key(bytes(range(32)))}"
+
+    assert refused(line(Leaky(ModelBoard(MAC), Fuse()), ledger).flash).reason == "boot-failed"
+    (found,) = ledger.identities()
+    assert (found.state, found.reason) == ("failed", "boot-failed")
+
+
+def test_what_nobody_thought_of_is_a_failure_without_its_words(ledger: Ledger) -> None:
+    class Odd(ModelPort):
+        def prove(self, nonce: str) -> str:
+            raise KeyError("words that hold a key")
+
+    failure = refused(line(Odd(ModelBoard(MAC), Fuse()), ledger).flash)
+    assert (failure.reason, failure.step) == ("bug", "prove")
+    assert str(failure).startswith("KeyError came up: ")
+    (found,) = ledger.identities()
+    assert (found.state, found.reason) == ("failed", "bug")
+    assert "words that hold" not in str([dict(event.facts) for event in ledger.events()])
 
 
 def test_a_network_failure_is_one_only_if_the_board_is_to_register(ledger: Ledger) -> None:
@@ -339,13 +404,13 @@ def test_another_record_than_the_one_written_is_found_out() -> None:
 
 
 def test_a_file_too_much_or_too_little_is_found_out() -> None:
-    image = LOADS[0].filesystem.data
+    found = read_back(LOADS[0].filesystem.data)
     more = {**LOADS[0].files, "more.py": b""}
-    assert "more.py" in str(refused(lambda: check.filesystem(image, more)))
+    assert "more.py" in str(refused(lambda: check.filesystem(found, more)))
     assert "main.py" in str(
-        refused(lambda: check.filesystem(image, {"lib/x.mpy": bytes([9]) * 3000}))
+        refused(lambda: check.filesystem(found, {"lib/x.mpy": bytes([9]) * 3000}))
     )
-    assert refused(lambda: check.filesystem(bytes(len(image)), more)).reason == "differs"
+    assert refused(lambda: read_back(bytes(0x10000))).reason == "differs"
 
 
 def test_a_half_written_nvs_belongs_to_nobody(ledger: Ledger) -> None:
@@ -439,7 +504,10 @@ def test_each_claim_is_compared(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("answer", ["", "Traceback (most recent call last):", "[]", "7", "{}"])
+@pytest.mark.parametrize(
+    "answer",
+    ["", "Traceback (most recent call last):", "[]", "7", "{}", "[" * 2048, '{"mac": "\\ud800"}'],
+)
 def test_an_answer_that_is_none_proves_nothing(answer: str) -> None:
     assert refused(lambda: Challenge(nonce(), RECORD).check(answer)).reason in (
         "proof-absent",

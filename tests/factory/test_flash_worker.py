@@ -1,9 +1,15 @@
 """The process of a port with the real esptool, on virtual boards: what fails, what goes on."""
 
+import io
 import os
+import pickle
+import resource
 import signal
+import socket
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 import pytest
 from esp_pylib.logger import EspLog
@@ -11,10 +17,12 @@ from esptool.logger import log
 
 from host_tools.flash.counted import Counted
 from host_tools.flash.failure import FlashFailure
-from host_tools.flash.link import Link
+from host_tools.flash.link import Answer, Link
 from host_tools.flash.worker import Bench, Progress
+from host_tools.images import filesystem
 from host_tools.images.parts import Part
 from host_tools.serial_line import open_line
+from host_tools.serial_protocols.inbox import Inbox
 from host_tools.virtual_board import farm
 from host_tools.virtual_board.board_setting import BoardSetting
 from host_tools.virtual_board.farm import VirtualBoard
@@ -175,6 +183,45 @@ def test_a_worker_that_is_killed_leaves_the_port_and_the_flash_for_the_next() ->
             link.connect(460_800)
             assert link.write(IMAGE) > 0
             assert link.read([(0x100000, 150_000)]) == [CHANCE]
+
+
+def test_a_filesystem_is_parsed_in_the_ports_process_which_may_hang() -> None:
+    vfs = filesystem.of_files({"lib/a.py": b"pass"}, 64 << 10)
+    with Link("rfc2217://127.0.0.1:9", lambda _: None) as link:
+        assert link.files(vfs) == {"lib/a.py": b"pass"}
+        assert resource.prlimit(link.pid, resource.RLIMIT_CORE) == (0, 0)
+        with pytest.raises(FlashFailure) as caught:
+            link.files(bytes(64 << 10))
+        assert caught.value.reason == "differs"
+        os.kill(link.pid, signal.SIGSTOP)
+        with pytest.raises(FlashFailure, match="hung") as caught:
+            link.files(vfs, seconds=0.1)
+        assert caught.value.reason == "worker-died"
+
+
+def test_a_worker_gives_the_station_no_object_but_those_it_knows() -> None:
+    for known in (FlashFailure("differs", "it is another"), {"a": [b"1", None, 2.5]}):
+        assert str(Answer(io.BytesIO(pickle.dumps(known))).load()) == str(known)
+    for foreign in (os.system, Path("x")):
+        with pytest.raises(pickle.UnpicklingError):
+            Answer(io.BytesIO(pickle.dumps(foreign))).load()
+
+
+def test_of_a_flood_only_the_end_is_kept() -> None:
+    def flood() -> None:
+        with suppress(OSError):
+            while True:
+                far.sendall(bytes(1 << 16))
+
+    near, far = socket.socketpair()
+    flooding = threading.Thread(target=flood)
+    flooding.start()
+    inbox = Inbox(near)
+    assert all(inbox.waiting() <= 1 << 20 for _ in range(3))
+    inbox.close()
+    near.close()
+    flooding.join()
+    far.close()
 
 
 def test_a_port_that_goes_away_is_told_at_once() -> None:

@@ -76,6 +76,8 @@ def test_the_shared_part_is_written_with_what_is_in_it(
     ran = keystead(*STAND_IN, "--config", config, "--app", app, "--output", out)
     assert (ran.code, ran.err) == (0, "")
     written = contents(out)
+    for name in ("vfs.bin", "shared.bin"):  # the Wi-Fi password is in them
+        assert stat.S_IMODE((out / name).stat().st_mode) == 0o600
     said = json.loads(written["image.json"])
     for entry in (said["shared"], *said["parts"]):
         data = written[entry["file"]]
