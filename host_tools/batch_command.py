@@ -31,6 +31,7 @@ from host_tools.derive_key import add_rule
 from host_tools.errors import CommandError
 from host_tools.identity import check_place
 from host_tools.ledger.printing import batch_facts
+from host_tools.printable import printable
 from keystead.record import ENDPOINT
 from keystead.registration_id import TEMPLATE
 
@@ -171,7 +172,7 @@ def _tell(bad: BadRows, as_json: bool) -> int:
         print(json.dumps({"file": bad.where, "badRows": rows}))
         return 1
     for row in bad.rows[:SHOWN]:
-        print(f"{bad.where}:{row.line}: {row.problem}", file=sys.stderr)
+        print(printable(f"{bad.where}:{row.line}: {row.problem}"), file=sys.stderr)
     if len(bad.rows) > SHOWN:
         print(f"and {len(bad.rows) - SHOWN} more; --json tells all", file=sys.stderr)
     print(

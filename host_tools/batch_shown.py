@@ -9,6 +9,7 @@ from rich.table import Table
 from host_tools import ledger
 from host_tools.batch import Batch, Unit
 from host_tools.ledger.printing import batch_facts, batch_json, states_of
+from host_tools.printable import printable
 
 _PIPE_WIDTH = 200  # columns; nothing is folded where nobody looks at a screen
 _FIRST = 5  # boards of a batch that are shown
@@ -26,7 +27,7 @@ def show_all(args: argparse.Namespace) -> None:
     for one, count in rows:
         good = str(count.states.get("good", 0))
         cells = (one.name, one.board, one.id_scope, str(count.units), str(count.free), good)
-        table.add_row(*cells, one.note)
+        table.add_row(*map(printable, (*cells, one.note)))
     console = Console(highlight=False, markup=False)  # a note may have square brackets
     console.width = console.width if console.is_terminal else _PIPE_WIDTH
     console.print(table)
@@ -41,7 +42,7 @@ def show(args: argparse.Namespace) -> None:
         print(json.dumps(batch_json(one, count)))
         return
     for name, value in batch_facts(one).items():
-        print(f"{name:14} {value}")
+        print(f"{name:14} {printable(value)}")
     states = states_of(count)
     print(f"{'boards':14} {count.units}, {count.free} free" + (f", {states}" if states else ""))
     for unit in units:

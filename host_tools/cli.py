@@ -13,6 +13,7 @@ from types import ModuleType
 
 import keystead
 from host_tools.errors import CommandError
+from host_tools.printable import printable
 from host_tools.signals import end_cleanly_on_sigterm
 
 # verb -> (module under host_tools, one line of help); imported only when used or asked for help
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         return int(code)
     except CommandError as error:
-        print(f"keystead {args.verb}: {error}", file=sys.stderr)
+        print(f"keystead {args.verb}: {printable(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -1,12 +1,12 @@
 """Whose board it is, as commands are told it: arguments and keys in, a factory record out."""
 
 import argparse
-import os
 import re
 
 from host_tools import key_sources, keys
 from host_tools.derive_key import add_rule
 from host_tools.errors import CommandError
+from host_tools.key_sources import shield
 from keystead.failure import Failure
 from keystead.record import ENDPOINT, FactoryRecord
 from keystead.registration_id import TEMPLATE, check, parse_mac, render
@@ -64,7 +64,7 @@ def registration_id(args: argparse.Namespace, mac: bytes) -> str:
 
 def _device_keys(args: argparse.Namespace, name: str) -> tuple[bytes, bytes]:
     if args.individual:
-        text = os.environ.get(DEVICE_KEY)
+        text = shield.take(DEVICE_KEY)
         if text is None:
             raise CommandError(f"--individual wants the enrollment's own key in {DEVICE_KEY}")
         return keys.decode_key(text, f"the device key in {DEVICE_KEY}"), b""

@@ -33,6 +33,7 @@ from host_tools.labels.boards import Labelled, labelled, with_keys
 from host_tools.labels.drawing import modules
 from host_tools.ledger import Ledger, opened
 from host_tools.ledger import add_arguments as add_ledger
+from host_tools.ledger.cells import cell
 from host_tools.ledger.rules import STATES
 
 _QUIET = 4  # modules of light around a code
@@ -139,8 +140,10 @@ def _csv(boards: Iterable[Labelled]) -> Iterator[str]:
     yield "registration_id,serial,mac,chip,batch,fingerprint,code\r\n"
     for one in boards:
         line = io.StringIO()
+        # new serials can be no formulas, those of an older ledger could
+        serial = one.serial if one.serial == one.registration_id else cell(one.serial)
         csv.writer(line).writerow(
-            (one.registration_id, one.serial, one.mac, one.chip, one.batch, one.fingerprint,
+            (one.registration_id, serial, one.mac, one.chip, one.batch, one.fingerprint,
              one.code)
         )  # fmt: skip
         yield line.getvalue()

@@ -9,6 +9,7 @@ import io
 import re
 import sys
 from pathlib import Path
+from typing import TextIO, cast
 
 from host_tools import boards, whole_file
 from host_tools.batch import Batch
@@ -16,6 +17,7 @@ from host_tools.derive_key import add_rule
 from host_tools.errors import CommandError
 from host_tools.ledger import exporting, importing, opened
 from host_tools.ledger.rules import STATES
+from host_tools.printable import printable
 from keystead.record import ENDPOINT
 from keystead.registration_id import TEMPLATE
 
@@ -45,7 +47,7 @@ def export(args: argparse.Namespace) -> int:
         raise CommandError("--format events is the whole ledger: leave out --batch and --state")
     with opened(args) as ledger:
         if args.output is None:
-            exporting.export(ledger, args.format, args.batch, args.state, sys.stdout)
+            exporting.export(ledger, args.format, args.batch, args.state, _stdout())
             return 0
         text = io.StringIO(newline="")
         count = exporting.export(ledger, args.format, args.batch, args.state, text)
@@ -53,6 +55,19 @@ def export(args: argparse.Namespace) -> int:
     what = "events" if args.format == "events" else "boards"
     print(f"{args.output}: {count} {what}")
     return 0
+
+
+class _Screen(io.TextIOBase):
+    """A terminal that is written what is printable only."""
+
+    def write(self, text: str) -> int:
+        """Write some text."""
+        return sys.stdout.write(printable(text, keep="\n\t"))
+
+
+# a pipe gets every character as it is
+def _stdout() -> TextIO:
+    return cast(TextIO, _Screen()) if sys.stdout.isatty() else sys.stdout
 
 
 def import_arguments(parser: argparse.ArgumentParser) -> None:

@@ -14,6 +14,7 @@ from rich.console import Console
 from host_tools.ledger import Identity, Tampered, dps, opened
 from host_tools.ledger.printing import Printer
 from host_tools.ledger.reconciling import Differences, reconcile
+from host_tools.printable import printable
 
 TAMPERED, DIFFERENT = 3, 4  # exit codes
 
@@ -62,7 +63,7 @@ def _tampered(found: Tampered, as_json: bool) -> int:
     if as_json:
         print(json.dumps({"ok": False, "event": found.number, "why": str(found)}))
     else:
-        print(f"keystead ledger: {found}", file=sys.stderr)
+        print(f"keystead ledger: {printable(str(found))}", file=sys.stderr)
     return TAMPERED
 
 

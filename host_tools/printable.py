@@ -2,7 +2,7 @@
 
 
 def printable(text: str, keep: str = "") -> str:
-    """Return text with what can not be printed written out, e.g. ESC as \\x1b; keep: left alone."""
+    """Return text with what can not be printed written out, as \\x1b; keep: left alone."""
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() or one in keep else ascii(one)[1:-1] for one in text)

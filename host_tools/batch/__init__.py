@@ -11,11 +11,20 @@ from host_tools.batch import listing, table
 from host_tools.batch.faults import BadRow, BadRows
 from host_tools.batch.listing import Columns, Rule
 from host_tools.batch.serial_range import serials
-from host_tools.batch.unit import Batch, Unit
+from host_tools.batch.unit import Batch, Unit, check_serial
 from host_tools.errors import CommandError
-from keystead.registration_id import TEMPLATE, InvalidRegistrationID
+from keystead.registration_id import TEMPLATE
 
-__all__ = ["BadRow", "BadRows", "Batch", "Columns", "Unit", "units_from_csv", "units_from_range"]
+__all__ = [
+    "BadRow",
+    "BadRows",
+    "Batch",
+    "Columns",
+    "Unit",
+    "check_serial",
+    "units_from_csv",
+    "units_from_range",
+]
 
 
 def units_from_csv(
@@ -55,7 +64,8 @@ def units_from_range(text: str, template: str = TEMPLATE, wide: bool = False) ->
     found = [Unit(serial, line=number) for number, serial in enumerate(serials(text), 1)]
     try:
         for unit in found:
+            check_serial(unit.serial)
             rule.name(unit.serial, None)
-    except InvalidRegistrationID as error:
+    except ValueError as error:  # InvalidRegistrationID is one
         raise CommandError(f"serials {text!r}: {error}") from None
     return found

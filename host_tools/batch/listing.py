@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 from host_tools.batch.faults import BadRow
 from host_tools.batch.table import Table
-from host_tools.batch.unit import Unit
+from host_tools.batch.unit import Unit, check_serial
 from host_tools.errors import CommandError
 from host_tools.id_list import ensure
 from keystead.registration_id import InvalidRegistrationID, parse_mac
 
-LONGEST = 128  # characters of a serial
 _SERIAL, _MAC, _ID = "serial", "mac", "registration_id"
 # as columns are called, in small letters and without blanks, dashes and underscores
 _NAMES = {
@@ -124,8 +123,7 @@ def _unit(
     given = fields.get(_ID) or None
     if given is None and _ID in fields and _SERIAL not in fields:
         raise ValueError("the registration ID is empty")
-    serial = fields.get(_SERIAL, given or (mac.hex() if mac else ""))
-    _check_serial(serial)
+    serial = check_serial(fields.get(_SERIAL, given or (mac.hex() if mac else "")), given)
     name = ensure(given, rule.wide) if given else rule.name(serial, mac)
     return Unit(serial, mac, given, extra, line), name
 
@@ -137,15 +135,6 @@ def _mac(text: str) -> bytes | None:
     if mac in (bytes(6), b"\xff" * 6):  # a group address would be odd too, but articles use one
         raise ValueError(f"MAC {text!r} is no board's")
     return mac
-
-
-def _check_serial(serial: str) -> None:
-    if not serial:
-        raise ValueError("the serial is empty")
-    if len(serial) > LONGEST:
-        raise ValueError(f"the serial has {len(serial)} characters, at most {LONGEST} are allowed")
-    if not serial.isprintable():
-        raise ValueError(f"the serial {serial!r} has a character that can not be printed")
 
 
 def unique(found: Iterable[tuple[Unit, str | None]], faults: list[BadRow]) -> list[Unit]:

@@ -6,6 +6,10 @@ from dataclasses import dataclass, field
 from keystead.record import ENDPOINT
 from keystead.registration_id import TEMPLATE, check, render
 
+LONGEST = 128  # characters of a serial
+_FORMULA = tuple("=+-@\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}"
+                 "\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}")  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -20,6 +24,25 @@ class Unit:
     registration_id: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
     line: int = 0
+
+
+def check_serial(serial: str, registration_id: str | None = None) -> str:
+    """Return a serial if it can be one, else raise ValueError.
+
+    registration_id: the unit's own if it has one, which may be its serial too: the rule of
+    registration IDs leaves nothing dangerous.
+    """
+    if not serial:
+        raise ValueError("the serial is empty")
+    if len(serial) > LONGEST:
+        raise ValueError(f"the serial has {len(serial)} characters, at most {LONGEST} are allowed")
+    if not serial.isprintable():
+        raise ValueError(f"the serial {serial!r} has a character that can not be printed")
+    if "{" in serial or "}" in serial:
+        raise ValueError(f"the serial {serial!r} has braces, as a template's places have")
+    if serial.startswith(_FORMULA) and serial != registration_id:
+        raise ValueError(f"the serial {serial!r} begins as a spreadsheet's formula does")
+    return serial
 
 
 @dataclass(frozen=True)

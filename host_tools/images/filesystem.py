@@ -86,6 +86,8 @@ def read(image: bytes) -> dict[str, bytes]:
                 found[path] = file.read()
     except (LittleFSError, UnicodeDecodeError, OSError) as error:
         raise CommandError(f"no LittleFS, or a damaged one: {error}") from None
+    if memory.left < 0:
+        raise CommandError("the filesystem is damaged: blocks without end")
     return found
 
 
@@ -112,12 +114,12 @@ class _Bounded(_Memory):
 
     def __init__(self, buffer: bytearray) -> None:
         super().__init__(buffer=buffer)
-        self._left = _READS
+        self.left = _READS
 
     def read(self, cfg: LFSConfig, block: int, off: int, size: int) -> bytearray:
-        self._left -= 1
+        self.left -= 1
         # LittleFS does not hear of an exception; zeros are damage to it, and it stops
-        return super().read(cfg, block, off, size) if self._left >= 0 else bytearray(size)
+        return super().read(cfg, block, off, size) if self.left >= 0 else bytearray(size)
 
 
 def _disk(memory: _Memory, disk_version: int = 0, mount: bool = True) -> LittleFS:

@@ -5,6 +5,7 @@ of an event (chain.py).
 """
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,9 +16,10 @@ import host_tools.ledger.guarding as guarding
 import host_tools.ledger.rules as rules
 import host_tools.ledger.tables as tables
 from host_tools.ledger.database import Dialect
-from host_tools.ledger.errors import Tampered, UnknownBoard
+from host_tools.ledger.errors import BadEvent, Tampered, UnknownBoard
 from host_tools.ledger.model import Event, Identity
 
+FINGERPRINT = re.compile("[0-9a-f]{64}")
 _COLUMNS = tables.event.c
 _LAST = select(_COLUMNS.number, _COLUMNS.hash).order_by(_COLUMNS.number.desc()).limit(1)
 _IDENTITY = tables.identity.c
@@ -95,7 +97,7 @@ class Writer:
             "whose": row.registration_id,
             **columns_of(after),
             "fingerprint": row.fingerprint,
-            **taken_over(facts),
+            **taken_over(kind, facts),
             "event": made.number,
             "updated": made.at,
         }
@@ -138,10 +140,14 @@ def columns_of(standing: rules.Standing) -> dict[str, Any]:
     }
 
 
-def taken_over(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return which facts of any event become the identity's own."""
+def taken_over(kind: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return which facts of an event become the identity's own; BadEvent if they can not."""
     fingerprint = facts.get("fingerprint")
-    return {"fingerprint": str(fingerprint)} if fingerprint else {}
+    if fingerprint is None or kind not in (*rules.ISSUES, *rules.BEGINNINGS):
+        return {}
+    if not isinstance(fingerprint, str) or not FINGERPRINT.fullmatch(fingerprint):
+        raise BadEvent(f"{kind}: a fingerprint is 64 hex digits in small letters")
+    return {"fingerprint": fingerprint}
 
 
 def event_of(row: Row[Any]) -> Event:

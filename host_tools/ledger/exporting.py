@@ -1,7 +1,8 @@
 """Exporting: the boards of a ledger as other programs want them; no secret is among them.
 
 Owns the columns. CSV has names with underscores, in the order of COLUMNS, then the columns that
-the batch's list had besides; JSON has the names of DPS's API.
+the batch's list had besides; free text that a spreadsheet would take for a formula gets an
+apostrophe. JSON has the names of DPS's API.
 """
 
 import csv
@@ -10,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
 from host_tools.batch import Batch
+from host_tools.ledger.cells import cell
 from host_tools.ledger.ledger import Ledger
 from host_tools.ledger.model import Event, Made
 from keystead.registration_id import format_mac
@@ -94,9 +96,11 @@ def _extras(ledger: Ledger, batches: Sequence[str]) -> list[str]:
 
 def _csv(rows: Iterator[tuple[Made, list[Any]]], extras: list[str], output: TextIO) -> int:
     writer, count = csv.writer(output, lineterminator="\n"), 0
-    writer.writerow([*COLUMNS, *extras])
+    writer.writerow([*COLUMNS, *map(cell, extras)])
+    reason = list(COLUMNS).index("reason")
     for made, values in rows:
-        writer.writerow([*values, *(made.extra.get(name, "") for name in extras)])
+        values[reason] = cell(values[reason])
+        writer.writerow([*values, *(cell(made.extra.get(name, "")) for name in extras)])
         count += 1
     return count
 

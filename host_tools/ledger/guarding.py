@@ -16,24 +16,27 @@ import host_tools.ledger.chain as chain
 import host_tools.ledger.tables as tables
 from host_tools.ledger.errors import Tampered
 
-_SQLITE_TRIGGERS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+_OURS = ", ".join(f"'{table.name}'" for table in tables.METADATA.sorted_tables)
+_SQLITE_TRIGGERS = (
+    f"SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) IN ({_OURS})"
+)
 _SQLITE_SCHEMA = "SELECT name, sql FROM sqlite_master WHERE type IN ('table', 'index')"
 # a rule could swallow an event as well as a trigger
-_POSTGRESQL_TRIGGERS = """
+_POSTGRESQL_TRIGGERS = f"""
 SELECT tgname, pg_get_triggerdef(pg_trigger.oid), tgenabled IN ('O', 'A'),
   lanname, array_to_string(proconfig, ';'), prosrc
 FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
   JOIN pg_proc ON pg_proc.oid = tgfoid JOIN pg_language ON pg_language.oid = prolang
-WHERE relnamespace = current_schema()::regnamespace AND NOT tgisinternal
+WHERE relnamespace = current_schema()::regnamespace AND relname IN ({_OURS}) AND NOT tgisinternal
 UNION ALL SELECT rulename, 'a rule', true, '', '', '' FROM pg_rules
-WHERE schemaname = current_schema()"""
+WHERE schemaname = current_schema() AND tablename IN ({_OURS})"""
 _POSTGRESQL_INDEXES = """
 SELECT pg_get_indexdef(indexrelid) FROM pg_index JOIN pg_class ON pg_class.oid = indrelid
 WHERE relnamespace = current_schema()::regnamespace AND indisunique AND indisvalid AND indislive
   AND indimmediate"""
-_POSTGRESQL_HIDDEN = """
+_POSTGRESQL_HIDDEN = f"""
 SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace
-  AND relkind IN ('r', 'v', 'm', 'f', 'p') AND (relrowsecurity OR relkind <> 'r')"""
+  AND relname IN ({_OURS}) AND (relrowsecurity OR relkind <> 'r')"""
 
 
 def check_triggers(connection: Connection, dialect: str, number: int) -> None:
@@ -42,14 +45,12 @@ def check_triggers(connection: Connection, dialect: str, number: int) -> None:
     Raises Tampered.
     """
     wanted, there = _wanted(dialect), _there(connection, dialect)
-    for name, made in wanted.items():
-        if there.get(name) != made:
-            raise Tampered(
-                number,
-                f"is the last, and the trigger {name}, which keeps events, was taken off or"
-                " changed",
-            )
-    for name in there.keys() - wanted.keys():
+    for name, *_ in sorted(wanted - there):
+        raise Tampered(
+            number,
+            f"is the last, and the trigger {name}, which keeps events, was taken off or changed",
+        )
+    for name, *_ in there - wanted:
         raise Tampered(
             number,
             f"is the last, and the trigger {name!r} is none of keystead's: it could swallow what"
@@ -76,30 +77,30 @@ def check_tables(connection: Connection, dialect: str, number: int) -> None:
 
 
 @cache
-def _wanted(dialect: str) -> dict[str, tuple[Any, ...]]:
+def _wanted(dialect: str) -> frozenset[tuple[Any, ...]]:
     made = tables.guards(dialect, chain.START)
     if dialect == "sqlite":
-        return {name: (statement,) for name, statement in made.items()}
+        return frozenset(made.items())
     bodies = {
         name: statement.split("$$")[1].replace("%%", "%")
         for name, statement in made.items()
         if statement.startswith("CREATE FUNCTION")
     }
-    return {
-        name: (" ".join(statement.split()), True, "plpgsql", "search_path=keystead", body)
+    return frozenset(
+        (name, " ".join(statement.split()), True, "plpgsql", "search_path=keystead", body)
         for name, statement in made.items()
         if name not in bodies
         for function, body in bodies.items()
         if statement.endswith(f"{function}()")
-    }
+    )
 
 
-def _there(connection: Connection, dialect: str) -> dict[str, tuple[Any, ...]]:
+def _there(connection: Connection, dialect: str) -> set[tuple[Any, ...]]:
     if dialect == "sqlite":
-        return {row[0]: (row[1],) for row in connection.exec_driver_sql(_SQLITE_TRIGGERS)}
+        return {tuple(row) for row in connection.exec_driver_sql(_SQLITE_TRIGGERS)}
     rows = connection.exec_driver_sql(_POSTGRESQL_TRIGGERS)
     return {
-        name: (" ".join(made.replace(" ON keystead.", " ON ").split()), *rest)
+        (name, " ".join(made.replace(" ON keystead.", " ON ").split()), *rest)
         for name, made, *rest in rows
     }
 

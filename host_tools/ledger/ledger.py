@@ -1,6 +1,5 @@
 """The ledger: an archive that can be written to."""
 
-import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -10,7 +9,7 @@ import host_tools.ledger.chain as chain
 import host_tools.ledger.rules as rules
 import host_tools.ledger.tables as tables
 from host_tools.batch import Batch, Unit
-from host_tools.ledger.appending import Writer
+from host_tools.ledger.appending import FINGERPRINT, Writer
 from host_tools.ledger.archive import Archive
 from host_tools.ledger.database import Database
 from host_tools.ledger.errors import BadEvent, LedgerError
@@ -19,7 +18,6 @@ from host_tools.ledger.planning import plan
 from host_tools.ledger.reserving import issue, reserve
 
 _UNIT = tables.unit.c
-_FINGERPRINT = re.compile("[0-9a-f]{64}")
 
 
 class Ledger(Archive):
@@ -78,7 +76,7 @@ class Ledger(Archive):
             for row, unit in zip(list(rows), listed, strict=True):
                 assert unit.mac is not None
                 name, known = batch.registration_id(unit, unit.mac), unit.extra.get("fingerprint")
-                fingerprint = known if known and _FINGERPRINT.fullmatch(known) else None
+                fingerprint = known if known and FINGERPRINT.fullmatch(known) else None
                 made.append(issue(writer, row, name, unit.mac, chip, "imported", fingerprint))
             return made
 

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, insert, select
 
 import host_tools.ledger.chain as chain
 import host_tools.ledger.tables as tables
-from host_tools.batch import Batch, Unit
+from host_tools.batch import Batch, Unit, check_serial
 from host_tools.ledger.appending import Writer
 from host_tools.ledger.errors import AlreadyIssued, BadEvent, LedgerError
 from keystead.registration_id import format_mac
@@ -103,7 +103,8 @@ def _check_name(connection: Connection, batch: Batch) -> None:
 def _row(batch: Batch, place: int, unit: Unit) -> dict[str, Any]:
     try:
         extra = chain.canonical(chain.fit(unit.extra))
-        planned = _planned(batch, unit)
+        check_serial(unit.serial, unit.registration_id)
+        planned = planned_name(batch, unit)
     except (ValueError, BadEvent) as error:
         raise LedgerError(f"{_where(unit.line, unit.serial)}: {error}") from None
     return {
@@ -112,18 +113,21 @@ def _row(batch: Batch, place: int, unit: Unit) -> dict[str, Any]:
         "serial": unit.serial,
         "mac": unit.mac.hex() if unit.mac else None,
         "registration_id": unit.registration_id,
-        "planned": planned.lower() if planned else None,
+        "planned": planned,
         "extra": extra,
         "line": unit.line,
         "taken": 0,
     }
 
 
-# a template is tried with a blank MAC too, so that a bad one is found before boards are there
-def _planned(batch: Batch, unit: Unit) -> str | None:
+def planned_name(batch: Batch, unit: Unit) -> str | None:
+    """Return a unit's registration ID in small letters, None where it waits for a MAC; ValueError.
+
+    A template is tried with a blank MAC too: a bad one is found before boards are there.
+    """
     name = batch.registration_id(unit, unit.mac or _NO_MAC)
     known = unit.mac or unit.registration_id is not None or "{mac}" not in batch.template
-    return name if known else None
+    return name.lower() if known else None
 
 
 def _where(line: int, serial: str) -> str:

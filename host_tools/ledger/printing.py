@@ -14,6 +14,7 @@ from rich.text import Text
 
 from host_tools.batch import Batch
 from host_tools.ledger.model import BatchCount, Event, Identity
+from host_tools.printable import printable
 from keystead.registration_id import format_mac
 
 _STYLES = {
@@ -39,7 +40,7 @@ class Printer:
         """Print a table; state: which column says how it is."""
         page: list[Sequence[str]] = []
         for row in rows:
-            page.append(row)
+            page.append([printable(cell) for cell in row])
             if len(page) == _PAGE:
                 self._page(page, state)
                 page = []
@@ -61,20 +62,21 @@ class Printer:
 
     def line(self, text: str, style: str = "") -> None:
         """Print one line."""
-        self._console.print(Text(text, style))
+        self._console.print(Text(printable(text), style))
 
     def history(self, identity: Identity, batch: Batch, events: Iterable[Event]) -> None:
         """Print a board and its time line: when, how long after the last, where, what."""
         style = _STYLES.get(identity.state, "yellow")
-        self._console.print(Text(f"{identity.registration_id}  ").append(_state(identity), style))
+        name, state = printable(identity.registration_id), printable(_state(identity))
+        self._console.print(Text(f"{name}  ").append(state, style))
         for name, value in _facts(identity, batch):
             self.line(f"  {name:<12} {value}")
         self.line("")
         for cells, kind in _time_line(events):
-            at, after, station, what = cells
+            at, after, station, what = map(printable, cells)
             line = Text(f"  {at}  ", "dim" if self._console.is_terminal else "")
             line.append(f"{after:>9}  {station:<12} ")
-            line.append(kind.ljust(11), _STYLES.get(kind, "")).append(what)
+            line.append(printable(kind).ljust(11), _STYLES.get(kind, "")).append(what)
             line.rstrip()
             self._console.print(line)
 

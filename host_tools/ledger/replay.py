@@ -67,7 +67,7 @@ class Replay:
         else:
             after = rules.after(self._standings[name], name, event.kind, facts)
             self._standings[name] = after
-            self._keep(event, name, {**columns_of(after), **taken_over(facts)})
+            self._keep(event, name, {**columns_of(after), **taken_over(event.kind, facts)})
 
     def _plan(self, event: Event) -> None:
         columns = batch_columns(event.facts)
@@ -96,7 +96,7 @@ class Replay:
             "fingerprint": None,
             "reserved": event.number,
             **columns_of(standing),
-            **taken_over(facts),
+            **taken_over(event.kind, facts),
         }
         self.identities[name.lower()] = {}
         self._keep(event, name, columns)
@@ -125,9 +125,13 @@ class Differences:
         name = row["registration_id"]
         self._same("identity", name, row, self._replay.identities.get(name.lower()))
 
+    def number(self, batch: str) -> int:
+        """Return which event planned a batch."""
+        return int(self._replay.batches[batch]["event"])
+
     def units(self, batch: str, digest: str, taken: Mapping[int, str]) -> None:
         """Compare the units of a batch: their digest, and which are given away, with serials."""
-        number = self._replay.batches[batch]["event"]
+        number = self.number(batch)
         if digest != self._replay.units[batch]:
             raise Tampered(number, f"the list of batch {batch} is not the one that was planned")
         wrong = set(taken.items()) ^ set(self._replay.places(batch).items())

@@ -12,11 +12,13 @@ from sqlalchemy import Connection, Row, Select, select
 import host_tools.ledger.chain as chain
 import host_tools.ledger.guarding as guarding
 import host_tools.ledger.tables as tables
+from host_tools.batch import Batch
 from host_tools.ledger.appending import event_of
 from host_tools.ledger.errors import LedgerError, Tampered
 from host_tools.ledger.model import Verdict
-from host_tools.ledger.planning import digest
+from host_tools.ledger.planning import digest, planned_name
 from host_tools.ledger.replay import Differences, Replay
+from host_tools.ledger.reserving import batch_of, batch_row, unit_of
 
 _PAGE = 1000  # rows at once
 
@@ -44,6 +46,7 @@ def verify(
     differences.all_seen()
     for name in replay.batches:
         _compare_units(connection, name, differences)
+    _refuse_strangers(connection, replay)
     # who took guards off could change events; that they are there proves nothing
     guarding.check_triggers(connection, dialect, replay.number)
     guarding.check_tables(connection, dialect, replay.number)
@@ -97,15 +100,37 @@ def _rows(connection: Connection, statement: Select[Any]) -> Iterator[Iterable[R
         yield rows
 
 
+def _refuse_strangers(connection: Connection, replay: Replay) -> None:
+    for (name,) in connection.execute(select(tables.unit.c.batch).distinct()):
+        if name not in replay.batches:
+            raise Tampered(replay.number, f"is the last, and none says batch {name}, of units")
+
+
+# it keeps others from the name, so it must be the one that the unit will get
+def _check_planned(batch: Batch, row: Row[Any], number: int) -> None:
+    try:
+        wanted = planned_name(batch, unit_of(row))
+    except ValueError as error:
+        raise Tampered(number, f"unit {row.place} of batch {batch.name}: {error}") from None
+    if row.planned != wanted:
+        raise Tampered(
+            number,
+            f"says that unit {row.place} of batch {batch.name} is to be {wanted!r}, its table says"
+            f" {row.planned!r}",
+        )
+
+
 def _compare_units(connection: Connection, name: str, differences: Differences) -> None:
     unit = tables.unit
     wanted = select(unit).where(unit.c.batch == name).order_by(unit.c.place)
     taken: dict[int, str] = {}
+    batch = batch_of(batch_row(connection, name))
 
     def noted(rows: Iterable[Row[Any]]) -> Iterator[Mapping[str, Any]]:
         for row in rows:
             if row.taken:
                 taken[row.place] = row.serial
+            _check_planned(batch, row, differences.number(name))
             yield row._asdict()
 
     with _rows(connection, wanted) as rows:

@@ -119,7 +119,7 @@ def test_an_export_has_what_an_erp_wants_and_leaves_as_csv_and_json(keystead, tm
         "fingerprint": FINGERPRINT,
         "reserved": "2026-10-14T17:47:40.000Z",
         "updated": "2026-10-14T17:51:40.000Z",
-        "order": "=4711",
+        "order": "'=4711",  # a spreadsheet would take it for a formula
     }
     assert len(rows) == 3
     documents = json.loads(keystead("export", "--format", "json", "--state", "good")[1])
