@@ -13,8 +13,9 @@ from host_tools import keys, nvs, nvs_files
 from host_tools.errors import CommandError
 from host_tools.nvs import NvsError
 from host_tools.nvs.reader import Stored, stored
+from host_tools.printable import printable
 from keystead import record
-from keystead.failure import Failure, printable
+from keystead.failure import Failure
 from keystead.registration_id import format_mac
 
 _OURS = "keystead"  # the namespace that firmware/rim/flash.py has

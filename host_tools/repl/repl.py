@@ -56,7 +56,7 @@ class Repl:
 
     @staticmethod
     def _patience(attempt: int) -> float:
-        return min(_LONGEST_ATTEMPT, _ATTEMPT * (1 << attempt - 1))
+        return min(_LONGEST_ATTEMPT, _ATTEMPT * (1 << min(attempt, 8) - 1))
 
     def _interrupted(self, deadline: float) -> bool:
         self._send(b"\r" + _INTERRUPT)

@@ -299,6 +299,61 @@ def test_an_identity_is_replaced_only_when_told_so(
         assert was not in kept.values()
 
 
+def test_a_fault_of_ours_is_told_by_its_name_alone_and_the_board_put_back(
+    board: VirtualBoard, content: dict[str, bytes]
+) -> None:
+    def fault() -> str:
+        raise KeyError("words that may hold a key")
+
+    with plugged(board) as port:
+        faulty = retrofit(board, port, content, Quiet(board))
+        faulty.nonce = fault
+        with pytest.raises(RetrofitFailure, match="a fault in Keystead, KeyError:") as told:
+            faulty.run()
+    assert "words" not in str(told.value)
+    assert files_of(board) == OWN
+    assert ("keystead", "record") not in nvs_of(board)
+    Console(board).wait_for(b"tick")
+
+
+class Echoing(Repl):
+    """A board that says what it is told and ends there."""
+
+    def __init__(self) -> None:
+        super().__init__(Scripted([]))
+
+    def exec(self, code: str, timeout: float = 10) -> str:
+        if "_nvs.set_blob(\"record\", binascii" not in code:
+            return ""
+        self._reader._held += code.encode()
+        raise NoAnswer(f"no end{self._reader.last_words()}, {code}")
+
+
+def test_what_a_board_says_while_it_has_the_key_is_repeated_nowhere() -> None:
+    repl = Echoing()
+    with pytest.raises(ReplError) as told:
+        write_record(repl, record())
+    assert str(told.value).startswith("the board did not take its record")
+    assert told.value.__suppress_context__
+    assert repl._reader.last_words() == ""
+    with pytest.raises(ReplError, match="not a plain value$"):
+        Repl.evaluate_printed(repl, "1")
+
+
+def test_no_code_for_the_repl_and_no_firmware_imports_what_may_be_shadowed() -> None:
+    texts = [path.read_text() for path in (ROOT / "firmware").glob("*/*.py")]
+    texts += [text for text in vars(on_board).values() if isinstance(text, str)]
+    imported = {
+        name.partition(".")[0]
+        for text in texts
+        for line in re.findall(r"^ *(?:from|import) ([\w., ]+?)(?: import .*)?$", text, re.M)
+        for name in re.split(", *", line)
+    }
+    assert len(imported) > 15
+    mine = {path.stem for path in (ROOT / "firmware/examples").glob("*.py")} | {"app", "status"}
+    assert imported - plan.BUILT_IN - mine == set()
+
+
 def test_what_shadows_the_firmware_is_moved_aside(
     tmp_path: Path, content: dict[str, bytes]
 ) -> None:
@@ -357,7 +412,26 @@ def test_a_board_keeps_an_identity_that_the_ledger_knows_as_its_own(tmp_path: Pa
         elsewhere = Batch("old", "ESP32_GENERIC_C3", "0ne1")
         unit = Unit("old-1", MAC, "another")
         book.import_batch(elsewhere, [unit], "esp32c3", "a list")
-        assert owner.name(facts, found) == "another"
+        with pytest.raises(RetrofitFailure, match="in batch old, not in field: run it with"):
+            owner.name(facts, found)
+        capitals = Found(MAC, "0ne1", "ANOTHER", b"")
+        assert LedgerOwner(book, elsewhere, None, keep=True).name(facts, capitals) == "another"
+
+
+def test_the_key_of_another_group_is_refused_unless_told_so(tmp_path: Path) -> None:
+    facts = board_facts.ask(Answering(GOOD | {"machine": "X with ESP32C3"}))
+    batch = Batch("field", "ESP32_GENERIC_C3", "0ne1")
+    right, wrong = (DeviceKeys(HeldKey("a test", key)) for key in (GROUP_KEY, bytes(64)))
+    with open_ledger(str(tmp_path / "ledger.db"), create=True) as book:
+        book.create_batch(batch, units_from_range("7..9"))
+        owner = LedgerOwner(book, batch, right)
+        owner.begin(owner.record(facts, None), facts)
+        known = book.identity(NAME).fingerprint
+        with pytest.raises(RetrofitFailure, match="is this the batch's group key") as refused:
+            LedgerOwner(book, batch, wrong).record(facts, None)
+        assert refused.value.reason == "other-key"
+        assert book.identity(NAME).fingerprint == known
+        assert LedgerOwner(book, batch, wrong, replace=True).record(facts, None)
 
 
 # - - - who is taken
@@ -392,6 +466,10 @@ def test_a_boards_facts_are_what_it_says() -> None:
         (GOOD | {"name": "circuitpython"}, "not-micropython", "it says it is 'circuitpython'"),
         (5, "not-micropython", "no MicroPython that Keystead knows"),
         (GOOD | {"mac": b"123"}, "not-micropython", "it has no MAC"),
+        (GOOD | {"disk": ("a", 1, 1, "b")}, "not-micropython", "no filesystem"),
+        (GOOD | {"version": ("a",)}, "not-micropython", "garbled"),
+        ({"name": "micropython"}, "not-micropython", "garbled"),
+        (GOOD | {"machine": "\x1b[2J ESP32H2"}, "wrong-chip", r"'\.\[2J ESP32H2'"),
         (GOOD | {"platform": "rp2"}, "wrong-chip", "Keystead runs on ESP32s"),
         (GOOD | {"machine": "X with ESP32H2"}, "wrong-chip", "esp32, esp32c3, esp32s3"),
         (GOOD | {"version": (1, 23, 0)}, "too-old", "MicroPython 1.23.0 is too old: install 1.24"),

@@ -191,6 +191,24 @@ class Conduct:
         assert kinds == ["reserved", "flashing", *MADE[:4], "failed", "flashing", *MADE]
         assert ledger.verify(ledger.head()).identities == 1
 
+    def test_only_the_begin_of_an_attempt_says_which_key_a_board_has(self, ledger):
+        ledger.create_batch(batch(), units(1))
+        name = ledger.reserve("A", mac(1), CHIP).registration_id
+        for bad in ("", "ab", "AB" * 32, FINGERPRINT + "\n", 7):
+            with pytest.raises(BadEvent, match="64 hex digits"):
+                ledger.begin_attempt(name, fingerprint=bad)
+        ledger.begin_attempt(name, fingerprint=FINGERPRINT)
+        ledger.append(name, "noted", fingerprint="cd" * 32)
+        assert ledger.identity(name).fingerprint == FINGERPRINT
+        assert ledger.verify().identities == 1
+
+    @pytest.mark.parametrize(
+        "serial", ["{mac}", "a}", "=1+1", "@SUM(A1)", "+1", "-1", "a\x1b[m", ""]
+    )
+    def test_a_serial_that_would_be_something_else_elsewhere_is_refused(self, ledger, serial):
+        with pytest.raises(LedgerError, match="serial"):
+            ledger.create_batch(batch(template="m-{mac}"), [Unit(serial, line=2)])
+
     def test_a_scrapped_board_stays_out_until_it_is_restored(self, ledger):
         ledger.create_batch(batch(), units(1))
         one = ledger.reserve("A", mac(1), CHIP)

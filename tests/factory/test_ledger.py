@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from host_tools.errors import CommandError
 from host_tools.ledger import (
@@ -25,6 +26,7 @@ from host_tools.ledger import (
     Tampered,
     open_ledger,
 )
+from host_tools.ledger import tables
 from tests.factory.ledger_conduct import CHIP, Conduct, batch, mac, make, units
 from tests.factory.ledger_stations import race
 
@@ -162,6 +164,66 @@ def test_a_guard_that_was_taken_off_is_missed(made):
         ledger.verify()
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "BEFORE INSERT ON event WHEN NEW.kind = 'scrapped' BEGIN SELECT RAISE(IGNORE); END",
+        "BEFORE UPDATE ON identity BEGIN SELECT RAISE(IGNORE); END",
+    ],
+)
+def test_a_trigger_of_somebody_else_is_found_and_nothing_is_written_past_it(made, body):
+    with open_ledger(made) as ledger:
+        name, head = ledger.by_mac(mac(2)).registration_id, ledger.head()
+        with closing(sqlite3.connect(made)) as connection:
+            connection.execute(f"CREATE TRIGGER hide {body}")
+        for act in (ledger.verify, lambda: ledger.append(name, "scrapped", reason="burns")):
+            with pytest.raises(Tampered, match="trigger 'hide' is none of keystead's"):
+                act()
+        assert ledger.head() == head
+
+
+def test_what_the_database_does_not_keep_is_no_success(made):
+    with open_ledger(made) as ledger, pytest.raises(Tampered, match="did not keep"):
+        writer = ledger._database.write
+        nobody = update(tables.identity).where(tables.identity.c.serial == "nobody")
+        writer(lambda one: ledger._writer(one).one(nobody.values(reason="x"), None, 9))
+
+
+def test_a_guard_with_another_body_is_found(made):
+    hollow = "CREATE TRIGGER event_no_update BEFORE UPDATE ON event BEGIN SELECT 1; END"
+    with closing(sqlite3.connect(made)) as connection:
+        connection.executescript(f"DROP TRIGGER event_no_update; {hollow}")
+    with open_ledger(made) as ledger, pytest.raises(Tampered, match="off or changed"):
+        ledger.verify()
+
+
+@pytest.mark.parametrize(
+    ("statement", "why"),
+    [
+        ("DROP INDEX identity_by_name", "identity_by_name is not as it was made"),
+        ("UPDATE unit SET planned = 'press-1' WHERE place = 3", "unit 3 of batch A is to be None"),
+        ("INSERT INTO unit SELECT 'B', place, serial, mac, NULL, NULL, extra, line, taken FROM"
+         " unit WHERE place = 3", "none says batch B, of units"),
+    ],
+)  # fmt: skip
+def test_what_keeps_names_apart_is_verified_too(made, statement, why):
+    with closing(sqlite3.connect(made)) as connection:
+        connection.execute(statement)
+        connection.commit()
+    with open_ledger(made) as ledger, pytest.raises(Tampered, match=why):
+        ledger.verify()
+
+
+def test_a_table_that_was_made_anew_without_its_keys_is_found(made):
+    with closing(sqlite3.connect(made)) as connection:
+        connection.executescript(
+            "CREATE TABLE copy AS SELECT * FROM unit; DROP TABLE unit;"
+            " ALTER TABLE copy RENAME TO unit"
+        )
+    with open_ledger(made) as ledger, pytest.raises(Tampered, match="unit is not as it was made"):
+        ledger.verify()
+
+
 # ---- what is not a ledger, or can not be written
 
 
@@ -206,6 +268,16 @@ def test_whoever_holds_the_ledger_is_waited_for_and_then_told_of(made):
                 ledger.reserve("A", mac(3), CHIP)
             holder.execute("COMMIT")
             assert ledger.reserve("A", mac(3), CHIP).serial == "sn003"
+
+
+def test_a_ledger_that_is_locked_whole_is_no_read_only_medium(made):
+    with closing(sqlite3.connect(made, isolation_level=None)) as holder:
+        holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+        holder.execute("PRAGMA journal_mode = DELETE")
+        holder.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(Locked):
+            open_ledger(made, wait=0.05)
+        holder.execute("COMMIT")
 
 
 def test_a_full_disk_is_told_and_loses_nothing(made):

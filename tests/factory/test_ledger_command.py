@@ -18,6 +18,7 @@ from host_tools import cli
 from host_tools.batch import Unit
 from host_tools.errors import CommandError
 from host_tools.ledger import importing, open_ledger
+from host_tools.ledger.cells import cell
 from keystead.registration_id import TEMPLATE
 from tests.factory.ledger_conduct import (
     CHIP,
@@ -203,8 +204,11 @@ def test_what_can_not_be_opened_is_one_line(keystead, tmp_path, monkeypatch):
     assert "there is no ledger at" in refused(keystead("list", ledger=str(tmp_path / "none")))
     assert "no ledger: name one" in refused(keystead("list", ledger=""))
     secret = "postgresql://me:s3cret@127.0.0.1:1/db"
+    shown = "every user of this machine can read a command line"
     error = refused(keystead("list", "--ledger", secret))
-    assert "every user of this machine can read a command line" in error
+    for words in ("u:s3/cret@h/d", "u@h/d?password=s3cret", "u@h/d?a=1&sslpassword=s3cret"):
+        assert shown in refused(keystead("list", "--ledger", f"postgresql://{words}"))
+    assert shown in error
     for told in (error, refused(keystead("list", ledger=secret))):
         assert "s3cret" not in told
     (tmp_path / "text").write_text("x" * 5000)
@@ -218,8 +222,38 @@ def test_psycopg_that_is_missing_is_named_with_its_extra(monkeypatch, keystead):
 
 
 def test_a_terminal_gets_colours_and_columns(place):
+    said = on_a_terminal("list", "--ledger", place)
+    assert b"\x1b[1;32mgood" in said
+    assert b"\t" not in said
+
+
+def test_what_foreign_text_tells_a_terminal_is_written_out(place, capsys, tmp_path):
+    with open_ledger(place) as ledger:
+        ledger.create_batch(batch("B"), [Unit("x", mac=mac(9), extra={"\x1b]0;": "\x1b[2J"})])
+        name = ledger.reserve("B", mac(9), CHIP).registration_id
+        ledger.append(name, "scrapped", reason="\x1b[31m", detail="\x1b[1A\x07")
+    for words in (("export", "--batch", "B"), ("show", name), ("list",)):
+        said = on_a_terminal(*words, "--ledger", place)
+        assert b"\\x1b[31m" in said
+        for told in (b"\x1b]0;", b"\x1b[2J", b"\x1b[31m\x1b", b"\x1b[1A", b"\x07"):
+            assert told not in said.replace(b"\x1b[31mscrapped\x1b", b"")
+    (tmp_path / "list.csv").write_text("\x1b[2J,x\n1,2\n")
+    words = ["import", str(tmp_path / "list.csv"), "--batch", "C", "--board", "ESP32_GENERIC_C3"]
+    assert cli.main(["ledger", *words, "--id-scope", "0ne", "--ledger", place]) == 1
+    assert "\\x1b[2J" in capsys.readouterr().err
+
+
+def test_free_text_in_a_csv_is_no_formula_and_numbers_stay():
+    for text in ("=1+1", "@SUM(A1)", "+cmd", "-2+3+cmd|' /C calc'!A0", "\t=1", "\r=1"):
+        assert cell(text) == f"'{text}"
+    for text in ("", "red", "-61", "+4.5", "a=b"):
+        assert cell(text) == text
+
+
+def on_a_terminal(*verb):
+    """Return what `keystead ledger` writes on a terminal."""
     ours, theirs = pty.openpty()
-    words = [sys.executable, "-m", "host_tools", "ledger", "list", "--ledger", place]
+    words = [sys.executable, "-m", "host_tools", "ledger", *verb]
     environ = {**os.environ, "TERM": "xterm", "COLUMNS": "200"}
     environ.pop("NO_COLOR", None)
     with subprocess.Popen(words, stdout=theirs, env=environ, stdin=subprocess.DEVNULL) as process:
@@ -232,8 +266,7 @@ def test_a_terminal_gets_colours_and_columns(place):
             pass
         assert process.wait() == 0
     os.close(ours)
-    assert b"\x1b[1;32mgood" in said
-    assert b"\t" not in said
+    return said
 
 
 ROWS = st.dictionaries(

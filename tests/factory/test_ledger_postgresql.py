@@ -4,8 +4,10 @@ import psycopg
 import pytest
 
 from bench.postgresql_server import name_of, started
+from host_tools.batch import Unit
 from host_tools.errors import CommandError
 from host_tools.ledger import (
+    AlreadyIssued,
     LedgerError,
     Locked,
     NoLedger,
@@ -109,6 +111,56 @@ def test_a_guard_that_is_off_is_missed(server, made):
         ledger.verify()
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE OR REPLACE FUNCTION keystead_append_only() RETURNS trigger LANGUAGE plpgsql"
+        " SET search_path FROM CURRENT AS $$ BEGIN RETURN NEW; END $$",
+        "CREATE TRIGGER event_next BEFORE INSERT ON identity FOR EACH ROW"
+        " EXECUTE FUNCTION keystead_next_event()",
+        "CREATE RULE hide AS ON INSERT TO event WHERE NEW.kind = 'failed' DO INSTEAD NOTHING",
+    ],
+)
+def test_what_could_swallow_events_is_found_and_nothing_is_written_past_it(
+    server, made, statement
+):
+    server.execute("SET search_path TO keystead", statement, database=name_of(made))
+    with open_ledger(made) as ledger:
+        for act in (ledger.verify, lambda: ledger.reserve("A", mac(2), CHIP)):
+            with pytest.raises(Tampered, match=r"the trigger .*(taken off or changed|is none of)"):
+                act()
+
+
+@pytest.mark.parametrize(
+    ("statement", "why"),
+    [
+        ("DROP INDEX identity_by_name", "unique index of identity"),
+        ("ALTER TABLE unit DROP CONSTRAINT unit_planned_key", "unique index of unit"),
+        ("ALTER TABLE identity ENABLE ROW LEVEL SECURITY", "identity may hide rows"),
+    ],
+)
+def test_what_keeps_names_apart_is_verified_too(server, made, statement, why):
+    server.execute("SET search_path TO keystead", statement, database=name_of(made))
+    with open_ledger(made) as ledger, pytest.raises(Tampered, match=why):
+        ledger.verify()
+
+
+def test_capitals_are_no_difference_where_i_has_no_dot_either(server):
+    server.execute(
+        "CREATE DATABASE turkish TEMPLATE template0 ENCODING UTF8 LOCALE_PROVIDER icu"
+        " ICU_LOCALE 'tr-TR'"
+    )
+    with open_ledger(server.url("turkish"), create=True) as ledger:
+        ledger.create_batch(batch(template="I-{mac}", wide=True), units(1))
+        name = ledger.reserve("A", mac(1), CHIP).registration_id
+        assert ledger.identity(name.lower()) == ledger.find(name) == ledger.identity(name)
+        make(ledger, ledger.identity(name))
+        again = Unit("x", mac=mac(2), registration_id=name.lower())
+        with pytest.raises(AlreadyIssued):
+            ledger.import_batch(batch("B"), [again], CHIP, "old.csv")
+        assert ledger.verify().identities == 1
+
+
 def test_a_verification_is_not_confused_by_who_works_meanwhile(made):
     with open_ledger(made) as ledger, open_ledger(made, "line-2") as other:
         # told when all events were read, and before the tables are
@@ -177,7 +229,12 @@ def test_a_database_that_is_not_there_or_holds_something_else_is_told(server, pl
     server.execute("CREATE SCHEMA keystead CREATE TABLE theirs (x int)", database=name_of(place))
     with pytest.raises(NotALedger, match="other tables"):
         open_ledger(place, create=True)
-    for bad in ("postgresql+asyncpg://h/d", "postgresql://h:port/d"):
+    options = ("autocommit=1", "bogus=1", "plugin=x")
+    for bad in (
+        "postgresql+asyncpg://h/d",
+        "postgresql://h:port/d",
+        *(f"postgresql://h/d?{one}" for one in options),
+    ):
         with pytest.raises(CommandError):
             open_ledger(bad)
 

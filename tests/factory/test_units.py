@@ -77,6 +77,7 @@ def test_what_counts_up_is_the_number_that_differs(text, first, last, count):
         ("001..1000", "the same count of digits"),
         ("1..99999999", "is a digit too many?"),
         ("SN-1..SN-2", "capitals are not allowed"),
+        ("{mac}-1..{mac}-2", "has braces"),
     ],
 )
 def test_a_range_that_can_not_be_right_is_told(text, fault):
