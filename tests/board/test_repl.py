@@ -242,6 +242,65 @@ def test_a_board_that_does_not_take_the_code_is_told_of(answers, said) -> None:
         Repl(Scripted(*answers)).exec("x" * 300, timeout=1)
 
 
+class Printing(Repl):
+    """A board that prints this, whatever it is asked."""
+
+    def __init__(self, printed: str) -> None:
+        super().__init__(Scripted())
+        self._printed = printed
+
+    def exec(self, code: str, timeout: float = 10) -> str:
+        return self._printed
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        "{[]: 1}",
+        "(" * 5000,
+        "-" * 200_000 + "1",
+        "9" * 10_000,
+        "\x1b]0;owned\x07\x1b[2J",
+        "\ud800",
+    ],
+    ids=["unhashable", "deep", "signs", "digits", "escapes", "surrogate"],
+)
+def test_no_answer_ends_in_anything_but_an_error_that_can_be_shown(printed: str) -> None:
+    with pytest.raises(ReplError, match="not a plain value") as told:
+        Printing(printed).evaluate("1")
+    assert str(told.value).isprintable()
+    with pytest.raises(ReplError, match="list of / is garbled"):
+        Printing(printed).listing()
+
+
+@pytest.mark.parametrize(
+    "row", ["'/a', False, 1e999", "'/a', False, -1", r"'/\ud800', False, 1", "'a', False, 1", "1"]
+)
+def test_a_listing_has_only_files_that_can_be(row: str) -> None:
+    with pytest.raises(ReplError, match="list of / is garbled"):
+        Printing(f"[({row}),]").listing()
+
+
+def test_a_file_is_not_read_beyond_the_size_it_has() -> None:
+    with pytest.raises(ReplError, match="the board sent /a garbled"):
+        Printing("QUJD").get("/a", size=10)
+    with pytest.raises(ReplError, match="the board sent /a garbled"):
+        Printing("A" * 40_000).get("/a")
+
+
+def test_what_comes_without_end_takes_no_more_than_a_mebibyte() -> None:
+    class Flood(Scripted):
+        in_waiting = 1 << 16  # type: ignore[assignment]
+
+        def read(self, size: int = 1) -> bytes:
+            return b"x" * size
+
+    repl = Repl(Flood())
+    repl._reader.clear()
+    assert repl.line(float("inf")) is None
+    assert len(repl._reader._held) == 0
+
+
 def test_a_port_that_goes_is_told_of() -> None:
     repl = Repl(Scripted(error=serial.SerialException("device reports readiness to read but ...")))
     with pytest.raises(LineLost, match="the line to the board broke: device reports"):
