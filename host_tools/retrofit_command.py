@@ -77,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     other = parser.add_mutually_exclusive_group()
     other.add_argument("--keep", action="store_true", help="a board with an identity keeps it")
-    other.add_argument("--replace", action="store_true", help="give it another identity")
+    other.add_argument("--replace", action="store_true", help="give it another identity, or key")
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument(
         "--dry-run", action="store_true", help="change nothing, say what would be"

@@ -61,13 +61,13 @@ def check_triggers(connection: Connection, dialect: str, number: int) -> None:
 def check_tables(connection: Connection, dialect: str, number: int) -> None:
     """Check that tables and unique indexes are those that were made; raise Tampered."""
     if dialect == "sqlite":
-        found = connection.exec_driver_sql(_SQLITE_SCHEMA)
+        found = connection.exec_driver_sql(_SQLITE_SCHEMA).all()
         there = {str(name): _plain(sql or "") for name, sql in found}
         for name, made in _sqlite_schema(connection):
             if there.get(name) != made:
                 raise Tampered(number, f"is the last, and {name} is not as it was made")
         return
-    for (name,) in connection.exec_driver_sql(_POSTGRESQL_HIDDEN):
+    for (name,) in connection.exec_driver_sql(_POSTGRESQL_HIDDEN).all():
         raise Tampered(number, f"is the last, and {name} may hide rows: it is no plain table")
     defined = [str(row[0]) for row in connection.exec_driver_sql(_POSTGRESQL_INDEXES)]
     kept = {one.partition(" ON ")[2].removeprefix("keystead.") for one in defined}

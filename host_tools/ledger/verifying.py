@@ -101,7 +101,7 @@ def _rows(connection: Connection, statement: Select[Any]) -> Iterator[Iterable[R
 
 
 def _refuse_strangers(connection: Connection, replay: Replay) -> None:
-    for (name,) in connection.execute(select(tables.unit.c.batch).distinct()):
+    for (name,) in connection.execute(select(tables.unit.c.batch).distinct()).all():
         if name not in replay.batches:
             raise Tampered(replay.number, f"is the last, and none says batch {name}, of units")
 

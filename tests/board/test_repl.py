@@ -290,7 +290,7 @@ def test_a_file_is_not_read_beyond_the_size_it_has() -> None:
 
 def test_what_comes_without_end_takes_no_more_than_a_mebibyte() -> None:
     class Flood(Scripted):
-        in_waiting = 1 << 16  # type: ignore[assignment]
+        in_waiting = 1 << 16
 
         def read(self, size: int = 1) -> bytes:
             return b"x" * size

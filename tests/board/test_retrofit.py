@@ -1,6 +1,8 @@
 """A board that runs MicroPython becomes one that runs Keystead, or stays what it was."""
 
+import argparse
 import json
+import os
 import re
 import subprocess
 import tarfile
@@ -12,14 +14,14 @@ import pytest
 import serial  # type: ignore[import-untyped]
 
 import keystead
-from host_tools import boards, cli, nvs
+from host_tools import boards, cli, nvs, retrofit_command
 from host_tools.batch import Batch, Unit, units_from_range
 from host_tools.errors import CommandError
 from host_tools.flash.station import DeviceKeys
 from host_tools.images import board_files, filesystem
+from host_tools.key_sources import HeldKey
 from host_tools.keys import derive_device_key, encode_key
 from host_tools.ledger import open_ledger
-from host_tools.key_sources import HeldKey
 from host_tools.repl import Entry, LineLost, NoAnswer, Repl, ReplError
 from host_tools.retrofit import backup, board_facts, on_board, plan
 from host_tools.retrofit.board_facts import BoardFacts
@@ -240,6 +242,19 @@ def test_what_can_not_be_meant_is_said_so_before_anything_is_changed(
     [line] = capsys.readouterr().err.splitlines()
     assert said in line
     Console(board).wait_for(b"tick")
+
+
+@pytest.mark.parametrize("more", [[], ["--individual"], ["--dry-run"]])
+def test_no_key_is_in_the_environment_once_the_board_is_dealt_with(
+    monkeypatch: Any, more: list[str]
+) -> None:
+    for name in ("KEYSTEAD_GROUP_KEY", "KEYSTEAD_DEVICE_KEY"):
+        monkeypatch.setenv(name, encode_key(GROUP_KEY))
+    parser = argparse.ArgumentParser()
+    retrofit_command.add_arguments(parser)
+    words = ["--port", "x", "--id-scope", "0ne1", "--serial", "7", *more]
+    with retrofit_command._owner(parser.parse_args(words)):
+        assert not [name for name in os.environ if name.endswith("_KEY")]
 
 
 # - - - there and back

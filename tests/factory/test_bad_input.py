@@ -209,6 +209,7 @@ def test_a_ledger_that_may_not_be_written_is_told(bench: Bench) -> None:
         bench.folder = Path(folder)
         bench.folder.chmod(0o755)
         Path(bench.ledger).chmod(0o444)
+        bench.refused("ledger", "scrap", "unknown", "--reason", "x")  # imports what it needs
         with somebody_else():
             said = bench.refused("ledger", "scrap", NAME, "--reason", "x")
         assert said.startswith(f"keystead ledger: {bench.ledger} is read-only here")
