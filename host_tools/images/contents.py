@@ -15,7 +15,6 @@ from host_tools.images.app_image import Description
 from host_tools.images.partitions import Layout
 from host_tools.images.parts import Part
 
-
 _LARGEST = 128 << 20  # bytes of flash that any of these chips can have
 
 
