@@ -64,7 +64,8 @@ def _fill(ledger: Ledger, size: int) -> None:
     there = sum(1 for _ in ledger.identities())
     units = [Unit(f"old-{n}", mac=_mac(1, n)) for n in range(there, size)]
     ledger.import_batch(_batch(f"old-{size}"), units, _CHIP, "bench")
-    ledger.create_batch(_batch(f"new-{size}"), [Unit(f"n-{n}") for n in range(_BOARDS * _ROUNDS)])
+    free = [Unit(f"new-{size}-{n}") for n in range(_BOARDS * _ROUNDS)]
+    ledger.create_batch(_batch(f"new-{size}"), free)
 
 
 def _events(ledger: Ledger, size: int) -> Figure:

@@ -19,7 +19,7 @@ import io
 import json
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -31,7 +31,7 @@ from host_tools.derive_key import add_rule
 from host_tools.errors import CommandError
 from host_tools.identity import check_place
 from host_tools.ledger.printing import batch_facts
-from host_tools.printable import printable
+from host_tools.printable import counted, printable
 from keystead.record import ENDPOINT
 from keystead.registration_id import TEMPLATE
 
@@ -46,6 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     create.add_argument("name", help="of the batch, as the ledger is to know it")
     _add_batch(create)
     _add_units(create)
+    create.add_argument(
+        "--serials-again",
+        action="store_true",
+        help="let the batch have serials that other batches have",
+    )
     create.add_argument("--dry-run", action="store_true", help="check the list, write nothing")
     _add(verbs, "list", "the batches of a ledger, and how far they are", batch_shown.show_all)
     show = _add(verbs, "show", "one batch, and its first boards", batch_shown.show)
@@ -107,9 +112,12 @@ def _create(args: argparse.Namespace) -> int | None:
         units = _units(args)
     except BadRows as bad:
         return _tell(bad, args.json)
-    if not args.dry_run:
+    if args.dry_run:
+        with suppress(ledger.NoLedger), ledger.opened(args) as book:
+            book.check_batch(planned, units, args.serials_again)
+    else:
         with ledger.opened(args, create=True) as book, _waiting(len(units)):
-            book.create_batch(planned, units)
+            book.create_batch(planned, units, args.serials_again)
     _say(planned, units, args)
     return None
 
@@ -176,8 +184,8 @@ def _tell(bad: BadRows, as_json: bool) -> int:
     if len(bad.rows) > SHOWN:
         print(f"and {len(bad.rows) - SHOWN} more; --json tells all", file=sys.stderr)
     print(
-        f"keystead batch: {len(bad.rows)} bad rows, so nothing was written: mend them, "
-        "then run this again",
+        f"keystead batch: {counted(len(bad.rows), 'bad row')}, so nothing was written: mend "
+        f"{'it' if len(bad.rows) == 1 else 'them'}, then run this again",
         file=sys.stderr,
     )
     return 1
@@ -189,8 +197,9 @@ def _say(planned: Batch, units: list[Unit], args: argparse.Namespace) -> None:
         print(json.dumps({**batch_facts(planned), **done_as}))
         return
     done = "would be planned" if args.dry_run else "planned"
+    done = f"{counted(len(units), 'board')} {done}"
     first, last = units[0], units[-1]
     print(
-        f"batch {planned.name}: {len(units)} boards {done} ({first.serial} to {last.serial}), "
+        f"batch {planned.name}: {done} ({first.serial} to {last.serial}), "
         f"the first as {batch_shown.id_of(planned, first)}"
     )

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from host_tools import signals
 from host_tools.errors import CommandError
+from host_tools.toolchain import micropython
 from host_tools.virtual_board import buttons, faults, models
 from host_tools.virtual_board.board_setting import Address, BoardSetting
 from host_tools.virtual_board.efuses import Efuses
@@ -92,6 +93,7 @@ def run(args: argparse.Namespace) -> int | None:
     strangers = [chosen.board for chosen in args.fault if (chosen.board or 1) > args.count]
     if strangers:
         raise CommandError(f"--fault: there is no board {strangers[0]} of {args.count}")
+    micropython.interpreter(32)  # else a board's program fails when it first boots
     signals.run(_serve(settings, args))
     return None
 

@@ -30,6 +30,7 @@ from host_tools.emulator.events import Event, Telemetry
 from host_tools.emulator.serve.listener import serve
 from host_tools.errors import CommandError
 from host_tools.key_sources.local import VARIABLE as GROUP_KEY_VARIABLE
+from host_tools.toolchain import micropython
 from host_tools.virtual_board.board_setting import BoardSetting
 from host_tools.virtual_board.farm import powered
 from host_tools.virtual_board.unix_board import chip_folder
@@ -74,6 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Tell the story. CommandError carries the board's numbered reason if it fails."""
+    micropython.interpreter(32)  # else the boards' program fails, long after
     begun = time.monotonic()
     story = Story(Console(highlight=False, soft_wrap=not sys.stdout.isatty()))
     with chip_folder() as folder:

@@ -40,7 +40,7 @@ from host_tools.flash.loads import Loads
 from host_tools.flash.station import DeviceKeys, Outcome, Station
 from host_tools.flash.steps import Order
 from host_tools.images import contents, micropython_image
-from host_tools.images.board_files import content
+from host_tools.images.board_files import content, spread
 from host_tools.key_sources import shield
 
 _BAUD = 460_800  # bits/s: every USB bridge can
@@ -136,6 +136,7 @@ def _order(args: argparse.Namespace, book: ledger.Ledger) -> Order:
         args.baud,
         args.register,
         args.replace_identity,
+        spread=spread(files),
     )
 
 

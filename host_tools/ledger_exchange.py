@@ -17,7 +17,7 @@ from host_tools.derive_key import add_rule
 from host_tools.errors import CommandError
 from host_tools.ledger import exporting, importing, opened
 from host_tools.ledger.rules import STATES
-from host_tools.printable import printable
+from host_tools.printable import counted, printable
 from keystead.record import ENDPOINT
 from keystead.registration_id import TEMPLATE
 
@@ -52,8 +52,8 @@ def export(args: argparse.Namespace) -> int:
         text = io.StringIO(newline="")
         count = exporting.export(ledger, args.format, args.batch, args.state, text)
     whole_file.write(args.output, text.getvalue().encode())
-    what = "events" if args.format == "events" else "boards"
-    print(f"{args.output}: {count} {what}")
+    what = "event" if args.format == "events" else "board"
+    print(f"{args.output}: {counted(count, what)}")
     return 0
 
 
@@ -95,5 +95,8 @@ def import_(args: argparse.Namespace) -> int:
     units = importing.units(args.file, args.template, wide)
     with opened(args, create=True) as ledger:
         made = ledger.import_batch(batch, units, chip, args.file.name)
-    print(f"batch {batch.name}: {len(made)} boards imported; none of their IDs is issued again")
+    print(
+        f"batch {batch.name}: {counted(len(made), 'board')} imported; none of their IDs is issued"
+        " again"
+    )
     return 0

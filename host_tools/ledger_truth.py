@@ -14,7 +14,7 @@ from rich.console import Console
 from host_tools.ledger import Identity, Tampered, dps, opened
 from host_tools.ledger.printing import Printer
 from host_tools.ledger.reconciling import Differences, reconcile
-from host_tools.printable import printable
+from host_tools.printable import counted, printable
 
 TAMPERED, DIFFERENT = 3, 4  # exit codes
 
@@ -51,8 +51,9 @@ def verify(args: argparse.Namespace) -> int:
         print(json.dumps({"ok": True, "events": verdict.events, "head": verdict.head}))
     else:
         Printer().line(
-            f"in order: {verdict.events} events, {verdict.batches} batches,"
-            f" {verdict.identities} boards",
+            f"in order: {counted(verdict.events, 'event')},"
+            f" {counted(verdict.batches, 'batch', 'batches')},"
+            f" {counted(verdict.identities, 'board')}",
             "green",
         )
         print(f"head: {verdict.head}")
@@ -102,7 +103,7 @@ def reconcile_(args: argparse.Namespace) -> int:
             for record in service.registrations(group):
                 records.append(record)
                 if len(records) % 1000 == 1:
-                    status.update(f"asking DPS: {len(records)} registrations")
+                    status.update(f"asking DPS: {counted(len(records), 'registration')}")
     found = reconcile(identities, records, args.batch)
     _tell_differences(found, args.json)
     return DIFFERENT if found.count else 0

@@ -15,10 +15,11 @@ from keystead.record import FactoryRecord, unpack
 _MAC = slice(6, 12)  # where a record of any version has its owner's MAC
 
 
-def refuse_other(image: bytes, identity: Identity) -> None:
+def refuse_other(image: bytes, identity: Identity, known: bool = True) -> None:
     """Refuse a board whose NVS has another identity's record; FlashFailure other-identity.
 
-    What can not be read is nobody's: a run that was cut off leaves such a partition.
+    What can not be read is nobody's: a run that was cut off leaves such a partition. known:
+    whether the ledger has the identity, not only one that the board would get.
     """
     blob = _blob(image)
     if blob is None:
@@ -35,8 +36,8 @@ def refuse_other(image: bytes, identity: Identity) -> None:
         return
     raise FlashFailure(
         "other-identity",
-        f"the board's flash has the record of {found}, the ledger has it as"
-        f" {identity.registration_id}",
+        f"the board's flash has the record of {found},"
+        f" {'the ledger has it as' if known else 'it would become'} {identity.registration_id}",
     )
 
 

@@ -36,6 +36,7 @@ _RECORD_GROUP = 2
 _OURS = ("bug", "out-of-memory", "config-invalid", "roots-absent", "app-absent")
 # told in place of the record's line: without a network configured the firmware goes no further
 _UNSET = "network-unset"
+_CONNECTS = 30  # seconds from the end of a first boot's wait to its hub
 
 
 class Boot:
@@ -52,7 +53,8 @@ class Boot:
     def missing(self) -> FlashFailure:
         """Return what to say when the time is over."""
         if self.started:
-            return FlashFailure("boot-failed", "the firmware started and never read its record")
+            what = "the firmware started and never read its record"
+            return FlashFailure("boot-failed", f"{what}; last line: {printable(self._last or '')}")
         if self._last is not None:
             last = printable(self._last)
             return FlashFailure("boot-failed", f"the firmware did not start; last line: {last}")
@@ -92,13 +94,21 @@ class Boot:
 class Registration:
     """The same until the hub has let the board in: now the network matters as well."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = 0, spread: int = 0) -> None:
+        """seconds: how long it may take; spread: seconds a first boot may wait first."""
         self.last_failure = ""
+        self._short = ""
+        if spread and seconds < spread + _CONNECTS:
+            self._short = (
+                f" of {seconds:.0f} s, but a first boot waits up to {spread} s (`spread`): give"
+                " --register more seconds, or set spread 0 (docs/configuration.md)"
+            )
 
     def missing(self) -> FlashFailure:
         """Return what to say when the time is over."""
         why = f"; it says: {self.last_failure}" if self.last_failure else ""
-        return FlashFailure("not-registered", f"the board did not reach its hub in time{why}")
+        what = f"the board did not reach its hub in time{self._short}{why}"
+        return FlashFailure("not-registered", what)
 
     def take(self, line: str) -> bool:
         """Take a line; return whether the board is connected. FlashFailure."""
@@ -114,7 +124,7 @@ class Registration:
 def _refuse_trouble(line: str) -> None:
     for words, reason, what in _TROUBLE:
         if words in line:
-            raise FlashFailure(reason, what)
+            raise FlashFailure(reason, f"{what}; it says: {printable(line)}")
 
 
 def _refuse_ours(number: int, told: str) -> str:

@@ -17,6 +17,7 @@ REMEDIES = {
     "flash-unknown": "check the flash chip's connections, then run the command again",
     "secured": "its eFuses allow no plain flashing: use a board without them",
     "other-identity": "find out whose board it is; --replace-identity overwrites it",
+    "batch-used-up": "plan another batch: `keystead batch create`",
     "other-key": "is this the batch's group key? --replace-identity takes a new one",
     "board-swapped": "leave the board on its port until it is done; run the command again",
     # while it is written
@@ -25,7 +26,7 @@ REMEDIES = {
     "differs": "run the command again; if it comes back, the flash is failing: scrap the board",
     # while it boots
     "boot-silent": "check the power supply, then run the command again",
-    "boot-failed": "run the command again; if it comes back, send the console's lines to us",
+    "boot-failed": "run the command again; if it comes back, the console's line says why",
     "brown-out": "the supply is too weak: use a powered hub or a shorter cable",
     "download-mode": "release the BOOT button (IO0 is held low), then run the command again",
     "wrong-firmware": "something else than what was written runs: run the command again",

@@ -23,7 +23,7 @@ from host_tools.ledger import Identity
 _LOOK = 1.0  # seconds between two looks whether a board was put on a port
 # of a port that is to be used again and again: there is no board on it yet, there never will be
 _EMPTY = ("no-answer", "port-absent", "port-lost")
-_FINAL = ("worker-died", "interrupted", "port-busy")
+_FINAL = ("worker-died", "interrupted", "port-busy", "batch-used-up")
 
 
 class DeviceKeys:

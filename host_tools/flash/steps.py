@@ -24,7 +24,7 @@ from host_tools.flash.proof import Challenge, nonce
 from host_tools.flash.roles import Book, Keys, Port, Told
 from host_tools.images import parts
 from host_tools.images.parts import Part
-from host_tools.ledger import BadEvent, Identity, LedgerError
+from host_tools.ledger import BadEvent, BatchUsedUp, Identity, LedgerError
 from keystead.failure import Failure
 from keystead.record import FactoryRecord
 
@@ -39,7 +39,7 @@ class Order:
 
     load: flash size in bytes to Load, CommandError where it does not fit; firmware: version that
     the board is to show when it boots; register: seconds it may take to be connected to its hub,
-    0 to not wait for it.
+    0 to not wait for it; spread: seconds that its config.json lets a first boot wait.
     """
 
     batch: Batch
@@ -50,6 +50,7 @@ class Order:
     register: float = 0
     replace_identity: bool = False
     boot: float = _BOOT
+    spread: int = 0
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ class Line:
         nvs, image = load.layout.nvs, b""
         if not self.order.replace_identity and not self.port.blank(nvs.offset, nvs.size):
             (image,) = self.port.read([(nvs.offset, nvs.size)])
-        check.refuse_other(image, identity)
+        check.refuse_other(image, identity, self.book.by_mac(chip.mac) is not None)
         return identity, image
 
     def _record(self, identity: Identity) -> FactoryRecord:
@@ -219,7 +220,7 @@ class Line:
             self.port.restart()
         if self.order.register:
             with self._at("register"):
-                registration = Registration()
+                registration = Registration(self.order.register, self.order.spread)
                 self._watch(registration.take, self.order.register, registration.missing)
                 attempt.note("registered")
         with self._at("record"):
@@ -269,6 +270,11 @@ class Line:
         except FlashFailure as failure:
             failure.step = failure.step or name
             raise
+        except BatchUsedUp:
+            what = f"every serial of batch {self.order.batch.name} has its board"
+            full = FlashFailure("batch-used-up", what)
+            full.step = name
+            raise full from None
         except (CommandError, StillThere):
             raise
         except Exception as error:  # whatever it is: the board is not good, and that is noted

@@ -4,9 +4,11 @@ Owns reading and checking what a user gives. A configuration holds a network's p
 the compiled firmware passes through a temporary folder. Doesn't own the filesystem made of them.
 """
 
+import ast
 import functools
 import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from host_tools import firmware, roots
@@ -40,6 +42,12 @@ def content(
         own["app.py"] = _app(app)
     ders = roots.from_file(ca) if ca else roots.azure()
     return _compiled(tuple(ders.items()), umqtt, board.modules, firmware.build_time()) | own
+
+
+def spread(files: Mapping[str, bytes]) -> int:
+    """Return the seconds that a first boot with files of content() may wait; 0: no config.json."""
+    data = files.get("config.json")
+    return 0 if data is None else configuration.read(json.loads(data)).spread
 
 
 @functools.lru_cache(4)
@@ -76,4 +84,26 @@ def _app(file: Path) -> bytes:
         compile(data, file.name, "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:
         raise CommandError(f"{file} is no program: {error}") from None
+    if not _has_run(ast.parse(data)):
+        raise CommandError(
+            f"{file} has no function run(device), which a board calls: see docs/application.md"
+        )
     return data
+
+
+def _has_run(program: ast.Module) -> bool:
+    """Tell whether a program binds the name `run` at its top level, in whatever way."""
+    left: list[ast.AST] = [program]
+    while left:
+        node = left.pop()
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                if node.name == "run":
+                    return True
+                continue  # what is in it is not at the top level
+            case ast.Name(id="run", ctx=ast.Store()):
+                return True
+            case ast.alias() if (node.asname or node.name) in ("run", "*"):
+                return True
+        left += ast.iter_child_nodes(node)
+    return False

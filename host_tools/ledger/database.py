@@ -36,6 +36,9 @@ class Dialect(Protocol):
     def engine(self) -> Engine:
         """Return what makes connections; its `begin` heeds the option WRITES."""
 
+    def check_place(self) -> None:
+        """Raise FileMoved if what is open is not at its place any more."""
+
     def lock_head(self, connection: Connection) -> None:
         """Let nobody else append until this transaction ends."""
 
@@ -91,7 +94,9 @@ class Database:
         with self._worded(), self._engine.connect() as connection:
             writing = connection.execution_options(**{WRITES: True})
             with writing.begin():
-                return work(writing)
+                done = work(writing)
+                self.dialect.check_place()  # as late as can be: what is kept elsewhere is lost
+                return done
 
     @contextmanager
     def _worded(self) -> Iterator[None]:

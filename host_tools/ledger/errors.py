@@ -27,6 +27,10 @@ class ReadOnly(LedgerError):
     """The ledger can be read here, not written."""
 
 
+class FileMoved(LedgerError):
+    """The ledger's file was moved, removed or replaced while it was open."""
+
+
 class DiskFull(LedgerError):
     """There is no room for another event."""
 

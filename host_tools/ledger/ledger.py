@@ -14,7 +14,7 @@ from host_tools.ledger.archive import Archive
 from host_tools.ledger.database import Database
 from host_tools.ledger.errors import BadEvent, LedgerError
 from host_tools.ledger.model import Event, Identity
-from host_tools.ledger.planning import plan
+from host_tools.ledger.planning import checked, plan
 from host_tools.ledger.reserving import issue, reserve
 
 _UNIT = tables.unit.c
@@ -33,14 +33,26 @@ class Ledger(Archive):
         at = chain.moment(self._clock())
         return Writer(connection, self._database.dialect, at, self._station)
 
-    def create_batch(self, batch: Batch, units: Iterable[Unit]) -> None:
+    def create_batch(
+        self, batch: Batch, units: Iterable[Unit], serials_again: bool = False
+    ) -> None:
         """Plan a batch: all of it or nothing.
 
-        Raises AlreadyIssued for a name, serial, MAC or registration ID that was given away, and
+        serials_again: they may be those of other batches, where they mean something else. Raises
+        AlreadyIssued for a name, serial, MAC or registration ID that was given away, and
         LedgerError for one that can not be, each with the unit's line.
         """
         listed = list(units)
-        self._database.write(lambda connection: plan(self._writer(connection), batch, listed, {}))
+        self._database.write(
+            lambda connection: plan(self._writer(connection), batch, listed, {}, serials_again)
+        )
+
+    def check_batch(
+        self, batch: Batch, units: Iterable[Unit], serials_again: bool = False
+    ) -> None:
+        """Raise what create_batch() would raise now, and change nothing: for a dry run."""
+        with self._database.reading() as connection:
+            checked(connection, batch, units, serials_again)
 
     def reserve(self, batch_name: str, mac: bytes, chip: str) -> Identity:
         """Return the identity of a board, a new one if it has none: for ever, and at once.
@@ -68,7 +80,8 @@ class Ledger(Archive):
 
         def work(connection: Connection) -> list[Identity]:
             writer = self._writer(connection)
-            plan(writer, batch, listed, {"origin": origin})
+            # they are made: that another list has their serials does not undo it
+            plan(writer, batch, listed, {"origin": origin}, serials_again=True)
             rows = connection.execute(
                 select(tables.unit).where(_UNIT.batch == batch.name).order_by(_UNIT.place)
             )

@@ -16,18 +16,41 @@ import host_tools.ledger.tables as tables
 from host_tools.batch import Batch, Unit, check_serial
 from host_tools.ledger.appending import Writer
 from host_tools.ledger.errors import AlreadyIssued, BadEvent, LedgerError
+from host_tools.printable import counted
 from keystead.registration_id import format_mac
 
 _UNIT, _IDENTITY = tables.unit.c, tables.identity.c
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_NAMED = 3  # serials that a refusal names
 _CHUNK = 400  # values in one question; SQLite takes 999, older ones too
 _NO_MAC = bytes(6)
 
 
-def plan(writer: Writer, batch: Batch, units: Iterable[Unit], facts: Mapping[str, Any]) -> None:
+def plan(
+    writer: Writer,
+    batch: Batch,
+    units: Iterable[Unit],
+    facts: Mapping[str, Any],
+    serials_again: bool,
+) -> None:
     """Write a batch with its units, or refuse it; facts: more for its event."""
     connection = writer.connection
     writer.hold()  # planning is rare: two at once take turns
+    rows = checked(connection, batch, units, serials_again)
+    for chunk in batched_rows(rows):
+        connection.execute(insert(tables.unit), chunk)
+    about = described(batch, len(rows), digest(rows))
+    made = writer.event("batch", None, chain.fit({**facts, **about}))
+    connection.execute(insert(tables.batch), {**batch_columns(about), "event": made.number})
+
+
+def checked(
+    connection: Connection, batch: Batch, units: Iterable[Unit], serials_again: bool
+) -> list[dict[str, Any]]:
+    """Return the rows of a batch's units, or refuse it.
+
+    serials_again: they may be those of other batches.
+    """
     _check_name(connection, batch)
     rows = [_row(batch, place, unit) for place, unit in enumerate(units, 1)]
     if not rows:
@@ -35,11 +58,9 @@ def plan(writer: Writer, batch: Batch, units: Iterable[Unit], facts: Mapping[str
     for what, column in _UNIQUE.items():
         _refuse_twice(rows, column, what)
     _refuse_known(connection, rows)
-    for chunk in batched_rows(rows):
-        connection.execute(insert(tables.unit), chunk)
-    about = described(batch, len(rows), digest(rows))
-    made = writer.event("batch", None, chain.fit({**facts, **about}))
-    connection.execute(insert(tables.batch), {**batch_columns(about), "event": made.number})
+    if not serials_again:
+        _refuse_serials(connection, rows)
+    return rows
 
 
 def described(batch: Batch, count: int, units: str) -> dict[str, Any]:
@@ -167,6 +188,31 @@ def _refuse_known(connection: Connection, rows: Sequence[dict[str, Any]]) -> Non
                 f"{_where(row['line'], row['serial'])}: {what} {_text(column, value)} is in batch"
                 f" {name} already, and none is given away twice"
             )
+
+
+# a serial is no registration ID, but two boards with one are hard to tell apart
+def _refuse_serials(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    known: dict[str, str] = {}
+    serials = [row["serial"] for row in rows]
+    # through the batches, as the index has them first
+    there = _UNIT.batch.in_(select(tables.batch.c.name))
+    wanted = select(_UNIT.serial, _UNIT.batch).where(there)
+    for begin in range(0, len(serials), _CHUNK):
+        some = _UNIT.serial.in_(serials[begin : begin + _CHUNK])
+        for serial, name in connection.execute(wanted.where(some)):
+            known.setdefault(str(serial), str(name))
+    twice = [row for row in rows if row["serial"] in known]
+    if not twice:
+        return
+    named = ", ".join(
+        f"{_where(row['line'], row['serial'])} in batch {known[row['serial']]}"
+        for row in twice[:_NAMED]
+    )
+    more = f" and {len(twice) - _NAMED} more" if len(twice) > _NAMED else ""
+    raise AlreadyIssued(
+        f"{counted(len(twice), 'serial')} of {len(rows)} planned before: {named}{more}; if a"
+        " serial means something else here, plan with --serials-again"
+    )
 
 
 def _known(

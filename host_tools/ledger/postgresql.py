@@ -99,6 +99,9 @@ class Postgresql:
         cursor.close()
         connection.commit()
 
+    def check_place(self) -> None:
+        """Nothing to do: a server minds its own files."""
+
     def lock_head(self, connection: Connection) -> None:
         """Take the lock that goes with the transaction, wherever that ends."""
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_HEAD})")

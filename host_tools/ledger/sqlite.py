@@ -4,6 +4,7 @@ WAL, so that readers never wait for a writer; synchronous FULL, so that what was
 outlives a power cut: an identity given away twice is worse than a millisecond.
 """
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +18,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 from host_tools.ledger.database import WRITES, Again
 from host_tools.ledger.errors import (
     DiskFull,
+    FileMoved,
     LedgerError,
     Locked,
     NoLedger,
@@ -42,6 +44,7 @@ class Sqlite:
         self.wait = wait
         self._path = path.absolute()
         self._mode = "rwc" if create else "rw"
+        self._file: tuple[int, int] | None = None  # which one was opened
         if path.is_dir():
             raise NotALedger(f"{path} is a folder: name the ledger's file in it")
         if not path.exists() and not create:
@@ -63,6 +66,7 @@ class Sqlite:
         return made
 
     def _connect(self) -> sqlite3.Connection:
+        self.check_place()  # nor is another one made there
         mode = self._mode
         try:
             return self._open(f"mode={mode}")
@@ -86,10 +90,32 @@ class Sqlite:
         except sqlite3.Error:
             made.close()
             raise
+        self._file = self._file or self._there()
         return made
+
+    def _there(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     def _wal(self) -> Path:
         return self._path.with_name(f"{self._path.name}-wal")
+
+    def check_place(self) -> None:
+        """Raise FileMoved: who writes to a file without a name writes for nobody."""
+        if self._moved():
+            raise self._gone()
+
+    def _moved(self) -> bool:
+        return self._file is not None and self._file != self._there()
+
+    def _gone(self) -> FileMoved:
+        return FileMoved(
+            f"{self.place} was moved or removed while in use: nothing more is written; put it"
+            " back, or name the right one"
+        )
 
     def lock_head(self, connection: Connection) -> None:
         """BEGIN IMMEDIATE has done it."""
@@ -120,6 +146,8 @@ class Sqlite:
         return self._meant(error.orig) if isinstance(error.orig, sqlite3.Error) else None
 
     def _meant(self, error: sqlite3.Error) -> LedgerError | None:
+        if self._moved():  # SQLite has other words for it
+            return self._gone()
         code, what = getattr(error, "sqlite_errorcode", 0) & 0xFF, str(error)
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return Locked(

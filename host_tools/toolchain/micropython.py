@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,5 +127,6 @@ def parse(answer: str) -> Build | None:
 
 
 def _absent(what: str) -> CommandError:
-    way = "make setup" if places.checkout() else "python3 -m host_tools.toolchain"
+    python = shlex.quote(sys.executable)  # of the environment that the wheel is in
+    way = "make setup" if places.checkout() else f"{python} -m host_tools.toolchain"
     return CommandError(f"{what} is not set up on this machine; run `{way}`")

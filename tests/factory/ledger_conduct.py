@@ -109,7 +109,7 @@ class Conduct:
 
     def test_a_board_of_another_batch_is_refused(self, ledger):
         ledger.create_batch(batch("A"), units(1))
-        ledger.create_batch(batch("B"), [Unit("b1", mac=mac(9)), *units(1)])
+        ledger.create_batch(batch("B"), [Unit("b1", mac=mac(9)), *units(1, "b0")])
         ledger.reserve("A", mac(1), CHIP)
         with pytest.raises(ForeignBoard, match="belongs to batch A as sn-sn001"):
             ledger.reserve("B", mac(1), CHIP)
@@ -160,6 +160,21 @@ class Conduct:
         assert why in str(caught.value)
         assert ledger.head() == head
         assert [one.name for one in ledger.batches()] == ["A"]
+
+    def test_serials_are_planned_again_only_on_purpose(self, ledger):
+        ledger.create_batch(batch(), units(5))
+        head, again = ledger.head(), [Unit("new"), *units(5)]
+        for refuse in (ledger.create_batch, ledger.check_batch):
+            with pytest.raises(AlreadyIssued) as caught:
+                refuse(batch("B"), again)
+            assert str(caught.value).startswith(
+                "5 serials of 6 planned before: line 2, serial sn001 in batch A, line 3, serial"
+                " sn002 in batch A, line 4, serial sn003 in batch A and 2 more; "
+            )
+        ledger.check_batch(batch("B"), again, serials_again=True)
+        assert ledger.head() == head
+        ledger.create_batch(batch("B"), again, serials_again=True)
+        assert ledger.verify().batches == 2
 
     def test_names_that_differ_in_capitals_only_are_one_name(self, ledger):
         wide = {"template": "{serial}", "wide": True}
@@ -235,7 +250,8 @@ class Conduct:
 
     def test_a_board_is_found_by_whatever_is_on_its_label(self, ledger):
         for name in ("A", "B"):
-            ledger.create_batch(batch(name), [*units(1), Unit(f"only-{name.lower()}")])
+            listed = [*units(1), Unit(f"only-{name.lower()}")]
+            ledger.create_batch(batch(name), listed, serials_again=True)
             for _ in range(2):
                 number = len(list(ledger.identities())) + 1
                 ledger.reserve(name, mac(number), CHIP)

@@ -96,6 +96,16 @@ def test_a_dry_run_writes_nothing(batch):
     assert not batch.ledger.exists()
 
 
+def test_serials_of_another_batch_are_refused_unless_on_purpose(batch):
+    create(batch, "mill-7", "--serials", "1..1")
+    for words in (("--dry-run",), ()):
+        code, out, error = create(batch, "mill-8", "--serials", "1..9", *words)
+        assert (code, out) == (1, "")
+        assert "1 serial of 9 planned before: line 1, serial 1 in batch mill-7; if a" in error
+    out = create(batch, "mill-8", "--serials", "1..1", "--serials-again")[1]
+    assert out.startswith("batch mill-8: 1 board planned (1 to 1)")
+
+
 def test_bad_rows_are_told_with_their_lines_and_nothing_is_written(batch, tmp_path):
     file = tmp_path / "boards.csv"
     file.write_text("serial\n1\nBad\n1\n")

@@ -18,12 +18,13 @@ from rich.console import Console
 import keystead
 from host_tools import boards, cli, keys
 from host_tools.batch import Batch, units_from_range
+from host_tools.errors import CommandError
 from host_tools.flash.load import Load
 from host_tools.flash.loads import Loads
-from host_tools.flash.rows import Lines, Rows, follow, said
+from host_tools.flash.rows import Lines, Rows, follow, said, short_names
 from host_tools.flash.station import DeviceKeys, News, Outcome, Station
 from host_tools.flash.steps import Order
-from host_tools.images.board_files import content
+from host_tools.images.board_files import content, spread
 from host_tools.images.stand_in import stand_in_image
 from host_tools.key_sources import HeldKey
 from host_tools.ledger import Ledger, open_ledger
@@ -221,6 +222,47 @@ def test_a_port_is_used_for_one_board_after_the_other(order: Order, ledger: Ledg
         assert (second.result, second.registration_id) == ("good", NAMES[1])
 
 
+def test_a_batch_that_is_used_up_ends_a_port_that_goes_on(order: Order, ledger: Ledger) -> None:
+    full = replace(BATCH, name="full", template="x-{serial}-{mac}")
+    ledger.create_batch(full, units_from_range("9001..9001"))
+    ledger.reserve("full", MACS[8], "esp32c3")
+    source = DeviceKeys(HeldKey(GROUP_KEY, "a test's key"))
+    with powered("esp32c3") as lent:
+        what = replace(order, batch=full)
+        told = list(Station(what, ledger, source, stay=True).run([lent[0].urls[0]]))
+    (outcome,) = [one.outcome for one in told if one.outcome]
+    assert (outcome.reason, outcome.step) == ("batch-used-up", "reserve")
+
+
+@pytest.mark.parametrize(
+    ("source", "good"),
+    [
+        ("def run(device): pass", True),
+        ("async def run(device): pass", True),
+        ("from rooms import loop as run", True),
+        ("try:\n    from rooms import *\nexcept ImportError:\n    pass", True),
+        ("if True:\n    run = print", True),
+        ("", False),
+        ("import run as go", False),
+        ("def main(device):\n    run = 1", False),
+        ("class App:\n    def run(self): pass", False),
+    ],
+)
+def test_an_application_without_run_is_refused(tmp_path: Path, source: str, good: bool) -> None:
+    file = tmp_path / "app.py"
+    file.write_text(source)
+    if good:
+        assert content(boards.get(BATCH.board), app=file)["app.py"] == source.encode()
+    else:
+        with pytest.raises(CommandError, match="has no function run"):
+            content(boards.get(BATCH.board), app=file)
+
+
+def test_what_a_first_boot_waits_is_known_from_its_configuration() -> None:
+    assert spread({}) == 0
+    assert spread({"config.json": b'{"wifi": [{"ssid": "hall"}]}'}) == 60
+
+
 class _Boots:
     """Counts how often the firmware of a board has started."""
 
@@ -266,7 +308,7 @@ def test_wrong_usage_is_said_in_one_line(
 
 
 def test_rows_show_who_is_where_and_say_why_one_failed() -> None:
-    console = Console(width=120, file=io.StringIO())
+    console = Console(width=140, file=io.StringIO())
     rows = Rows(["a", "b"], console)
     for news in (
         News("a", step="connect"),
@@ -286,6 +328,63 @@ def test_rows_show_who_is_where_and_say_why_one_failed() -> None:
     assert "nobody is there" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
+def drawn(rows: Rows, width: int) -> list[str]:
+    console = Console(width=width, file=io.StringIO())
+    rows._console = console
+    console.print(rows.table())
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_a_port_is_one_line_however_narrow_the_terminal_is(width: int) -> None:
+    ports = [f"rfc2217://127.0.0.1:400{n}" for n in range(3)]
+    rows = Rows(ports, Console(quiet=True))
+    for port in ports:
+        rows.take(News(port, step="reserve"))
+        rows.take(News(port, mac=MACS[0]))
+    before = drawn(rows, width)
+    rows.take(News(ports[0], registration_id=NAMES[0]))
+    rows.take(News(ports[1], registration_id="sn-" + "7" * 200 + NAMES[0]))
+    after = drawn(rows, width)
+    assert len(before) == len(after) == 1 + len(ports)
+    assert [line.split()[0] for line in after[1:]] == [port[10:] for port in ports]
+    assert after[0].split()[:2] == ["port", "step"]
+    assert (NAMES[0] in after[1]) == (width >= 120)
+    assert "…" in after[2]
+    assert NAMES[0][-3:] + " " in after[2]
+    assert (MACS[0].hex(":") in after[1]) == (width >= 140)
+
+
+def test_ports_are_named_by_what_tells_them_apart() -> None:
+    assert short_names(["/dev/ttyUSB0", "/dev/ttyACM0"], 20) == ["ttyUSB0", "ttyACM0"]
+    assert short_names(["COM3", "/dev/ttyUSB0"], 20) == ["COM3", "/dev/ttyUSB0"]
+    assert short_names(["rfc2217://[::1]:1"], 20) == ["[::1]:1"]
+    bridge = "/dev/serial/by-id/usb-Silicon_Labs_CP2102N_"
+    assert short_names([f"{bridge}1a-if00", f"{bridge}1b-if00"], 20) == ["1a-if00", "1b-if00"]
+
+
+def test_how_a_board_ended_is_shown_until_the_next_one_is_there() -> None:
+    rows = Rows(["a", "b"], Console(quiet=True))
+    good = Outcome("a", "good", MACS[0], NAMES[0])
+    bad = Outcome("b", "failed", reason="no-answer", message="nobody is there")
+    for outcome in (good, bad):
+        rows.take(News(outcome.port, outcome=outcome))
+        rows.take(News(outcome.port, step="wait"))
+    _, first, second, count = drawn(rows, 100)
+    assert first.split()[1:] == ["GOOD", "take", "it", "off", NAMES[0], "0.0"]
+    assert second.split()[1:] == ["FAILED", "no-answer", "take", "it", "off", "0.0"]
+    assert count == "1 good, 1 failed"
+    rows.take(News("a", step="connect"))
+    assert "GOOD" not in drawn(rows, 100)[1]
+    rows.take(News("a", step="wait"))  # the same board, or none
+    assert drawn(rows, 100)[1].split()[1:5] == ["GOOD", "last", "board", NAMES[0]]
+    rows.take(News("a", step="connect"))
+    rows.take(News("a", step="write"))
+    assert NAMES[0] not in drawn(rows, 100)[1]
+    rows.end()
+    assert len(drawn(rows, 100)) == 3
+
+
 def test_a_ports_name_is_shown_as_it_is() -> None:
     port = "rfc2217://[fe80::1]:2217"
     console = Console(width=120, file=io.StringIO())
@@ -294,4 +393,4 @@ def test_a_ports_name_is_shown_as_it_is() -> None:
         lines.take(news)
     console.print(rows.table())
     shown = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
-    assert sum(port in line for line in shown) == 3
+    assert sum("[fe80::1]:2217" in line for line in shown) == 3

@@ -10,6 +10,7 @@ import pytest
 
 import keystead
 from host_tools import keys, nvs
+from host_tools.batch import Unit
 from host_tools.errors import CommandError
 from host_tools.flash import check
 from host_tools.flash.console import Boot, Registration
@@ -174,6 +175,7 @@ def test_a_board_with_another_identity_is_refused_and_keeps_it(ledger: Ledger) -
     failure = refused(line(bench, ledger).flash)
     assert failure.reason == "other-identity"
     assert "sn-7-of-somebody" in str(failure)
+    assert "it would become sn-" in str(failure)
     assert not list(ledger.identities())
     assert bench.board.flash == before
 
@@ -182,9 +184,21 @@ def test_a_flash_copied_from_another_board_is_refused(ledger: Ledger) -> None:
     model, copy = port(), port(mac=mac(2))
     line(model, ledger).flash()
     copy.board.flash[:] = model.board.flash
+    ledger.reserve(BATCH.name, mac(2), "esp32c3")
     failure = refused(line(copy, ledger).flash)
+    assert "the ledger has it as sn-" in str(failure)
     assert failure.reason == "other-identity"
     assert MAC.hex(":") in str(failure)
+
+
+def test_a_batch_that_is_used_up_is_no_fault_of_the_ledger(ledger: Ledger) -> None:
+    ledger.create_batch(replace(BATCH, name="one", template="x-{serial}-{mac}"), [Unit("9001")])
+    what = replace(order(), batch=replace(BATCH, name="one"))
+    line(port(mac=mac(2)), ledger, what).flash()
+    for step in (line(port(), ledger, what).flash, line(port(), ledger, what).preview):
+        failure = refused(step)
+        assert (failure.reason, failure.step) == ("batch-used-up", "reserve")
+        assert "batch one" in str(failure)
 
 
 def test_a_board_that_is_refused_runs_again_what_it_ran(ledger: Ledger) -> None:
@@ -232,7 +246,8 @@ def test_a_key_from_another_group_is_refused(ledger: Ledger) -> None:
 
 
 def test_a_board_of_another_batch_and_a_scrapped_one_are_refused(ledger: Ledger) -> None:
-    ledger.create_batch(replace(BATCH, name="other", template="x-{serial}-{mac}"), UNITS)
+    other = replace(BATCH, name="other", template="x-{serial}-{mac}")
+    ledger.create_batch(other, UNITS, serials_again=True)
     bench = port()
     made = line(bench, ledger).flash()
     with pytest.raises(ForeignBoard):
@@ -245,7 +260,7 @@ def test_a_board_of_another_batch_and_a_scrapped_one_are_refused(ledger: Ledger)
 
 def test_a_board_whose_name_went_to_another_station_is_refused(ledger: Ledger) -> None:
     plain = replace(BATCH, name="plain", template="sn-{serial}")
-    ledger.create_batch(plain, UNITS)
+    ledger.create_batch(plain, UNITS, serials_again=True)
 
     class Raced(_Passed):
         def reserve(self, batch_name: str, mac_: bytes, chip: str) -> Identity:
@@ -463,7 +478,9 @@ def test_a_board_without_a_network_goes_no_further_than_that() -> None:
 def test_what_the_console_says_against_a_board(text: str, reason: str) -> None:
     watch = boot()
     watch.take(STARTED)
-    assert refused(lambda: watch.take(text)).reason == reason
+    failure = refused(lambda: watch.take(text))
+    assert failure.reason == reason
+    assert reason != "boot-failed" or text[-16:] in str(failure)
 
 
 def test_time_that_ran_out_says_what_was_seen() -> None:
@@ -482,6 +499,9 @@ def test_registration_ends_when_the_hub_let_the_board_in() -> None:
     watch = Registration()
     assert not watch.take("[   2.00] FAILURE 62 dps-unauthorized (401): no")
     assert "62 dps-unauthorized" in str(watch.missing())
+    assert "`spread`" not in str(watch.missing())
+    assert "`spread`" not in str(Registration(90, 60).missing())
+    assert "waits up to 60 s (`spread`)" in str(Registration(89, 60).missing())
     assert not watch.take("hub: connected")
     assert watch.take("[   9.00] hub: connected")
 

@@ -71,7 +71,7 @@ def test_the_shared_part_is_written_with_what_is_in_it(
     keystead: Command, tmp_path: Path, config: Path
 ) -> None:
     app = tmp_path / "own_app.py"
-    app.write_text("def start(device):\n    pass\n")
+    app.write_text("def run(device):\n    pass\n")
     out = tmp_path / "new" / "folder"
     ran = keystead(*STAND_IN, "--config", config, "--app", app, "--output", out)
     assert (ran.code, ran.err) == (0, "")

@@ -17,6 +17,7 @@ from sqlalchemy import update
 from host_tools.errors import CommandError
 from host_tools.ledger import (
     DiskFull,
+    FileMoved,
     LedgerError,
     Locked,
     NewerLedger,
@@ -288,12 +289,32 @@ def test_a_full_disk_is_told_and_loses_nothing(made):
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest, before[1]))
         try:
             with pytest.raises(DiskFull, match="is the disk full"):
-                ledger.create_batch(batch("B"), units(3000))
+                ledger.create_batch(batch("B"), units(3000, "b"))
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
         assert ledger.verify(head).batches == 1
-        ledger.create_batch(batch("B"), units(3000))
+        ledger.create_batch(batch("B"), units(3000, "b"))
         assert ledger.verify().batches == 2
+
+
+def test_nothing_is_written_to_a_file_that_was_moved_or_removed(made, tmp_path):
+    away = tmp_path / "away.sqlite3"
+    with open_ledger(made, create=True) as ledger:
+        head = ledger.head()
+        os.rename(made, away)
+        for another in (False, True):
+            if another:
+                shutil.copy(away, made)
+            with pytest.raises(FileMoved, match="was moved or removed while in use: nothing more"):
+                ledger.reserve("A", mac(3), CHIP)
+            assert Path(made).exists() == another
+        os.replace(away, made)
+        assert ledger.head() == head
+        ledger.reserve("A", mac(3), CHIP)
+        assert ledger.verify(head).identities == 3
+        os.unlink(made)
+        with pytest.raises(FileMoved):
+            ledger.reserve("A", mac(3), CHIP)
 
 
 @contextmanager

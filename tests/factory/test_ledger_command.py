@@ -189,7 +189,7 @@ def test_people_scrap_and_restore_a_board_with_a_reason(keystead):
 def test_verify_exits_with_0_or_with_3_and_says_where(keystead, place):
     head = keystead("head")[1].strip()
     code, out, _ = keystead("verify", "--head", head)
-    assert (code, out) == (0, f"in order: 16 events, 1 batches, 3 boards\nhead: {head}\n")
+    assert (code, out) == (0, f"in order: 16 events, 1 batch, 3 boards\nhead: {head}\n")
     assert json.loads(keystead("verify", "--json")[1]) == {"ok": True, "events": 16, "head": head}
     change(place, "UPDATE event SET facts = '{}' WHERE number = 7")
     code, out, error = keystead("verify")

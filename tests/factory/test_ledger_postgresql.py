@@ -269,5 +269,5 @@ def test_the_password_comes_from_the_environment_and_is_never_told(
         assert ledger.place == f"postgresql://locked@/{name_of(made)}"
         make(ledger, ledger.reserve("A", mac(2), CHIP))
         with pytest.raises(ReadOnly, match="permission denied for table unit"):
-            ledger.create_batch(batch("B"), units(1))
+            ledger.create_batch(batch("B"), units(1, "b"))
         ledger.verify()

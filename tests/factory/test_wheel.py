@@ -146,3 +146,13 @@ def test_the_demo_runs_in_any_folder(installed: Installed) -> None:
     told = installed.run("keystead", "demo")
     assert told.returncode == 0, told.stdout + told.stderr
     assert "telemetry" in told.stdout
+
+
+def test_without_the_toolchain_it_is_said_at_once_how_to_get_it(installed: Installed) -> None:
+    bare = {"KEYSTEAD_TOOLCHAIN": str(installed.folder / "nowhere"), "PATH": ""}
+    for verb in ("demo", "board"):
+        told = installed.run("keystead", verb, **bare)
+        assert (told.returncode, told.stdout) == (1, "")
+        python = installed.folder / "venv" / "bin" / "python"
+        assert f"run `{python}" in told.stderr
+        assert "-m host_tools.toolchain`" in told.stderr

@@ -48,6 +48,13 @@ def test_a_version_of_umqtt_that_is_not_here_names_the_set_up():
         micropython.umqtt("0.0")
 
 
+def test_outside_a_checkout_the_set_up_is_run_by_the_python_at_hand(monkeypatch):
+    monkeypatch.setattr(micropython.places, "checkout", lambda: None)
+    monkeypatch.setattr(micropython.sys, "executable", "/a venv/bin/python")
+    with pytest.raises(CommandError, match=r"`'/a venv/bin/python' -m host_tools\.toolchain`"):
+        micropython.umqtt("0.0")
+
+
 def test_mpy_cross_is_a_program_that_is_there():
     (program,) = micropython.mpy_cross()
     assert Path(program).is_file()
