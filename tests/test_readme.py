@@ -62,6 +62,9 @@ class Shell:
         self.folder = folder
         (folder / ".venv").symlink_to(ROOT / ".venv")
         self.environment = {"HOME": str(folder), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+        # where a cloud says that it is the one started last: not to be another test's
+        (folder / "run").mkdir(mode=0o700)
+        self.environment["XDG_RUNTIME_DIR"] = str(folder / "run")
         self.environment["PATH"] = f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}"
 
     def run(self, words: str) -> str:
