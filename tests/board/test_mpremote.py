@@ -64,7 +64,7 @@ def test_all_that_people_use_it_for(board: VirtualBoard, url: str, tmp_path: Pat
     assert f"{len(NOISE):12} noise" in lines
     assert hashlib.sha256(NOISE).hexdigest() in lines
     assert "from the host" in lines
-    assert lines[-2:] == ["True", "['boot.py']"]
+    assert {"True", "['boot.py']"} <= set(lines)  # it prints by two ways, one has a buffer
     assert (tmp_path / "back").read_bytes() == NOISE
 
 
