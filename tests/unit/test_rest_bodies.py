@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 from urllib.parse import quote
 
 from hypothesis import HealthCheck, given, settings
@@ -64,8 +65,15 @@ def ask(it: Bench, method: str, path: str, body: bytes, headers: dict[str, str])
     answer = asyncio.run(it.ask(method, path, body, **encoded))
     assert answer.status_code < 500 or answer.status_code == 501, (answer.status_code, answer.text)
     if answer.status_code >= 400 and method != "HEAD":
-        assert answer.json()["Message"]
+        assert _says_why(answer.json()), answer.text
         assert answer.headers["iothub-errorcode"]
+
+
+def _says_why(document: Any) -> bool:
+    """Whether an error's body has a sentence, or a bulk request's one for each that failed."""
+    if "Message" in document:
+        return bool(document["Message"])
+    return not document["isSuccessful"] and all(one["errorStatus"] for one in document["errors"])
 
 
 # one bench for all examples: what they leave behind makes the next ones harder
