@@ -23,6 +23,7 @@ from host_tools.virtual_board.stub_loader import GREETING, StubLoader
 from host_tools.virtual_board.wire import garbled
 
 BAUD = 115200  # after a reset, and of the program
+_FIFO = 128  # bytes that a UART keeps until a program reads them
 _FASTEST_AUTOBAUD = 1_000_000  # the ROM measures the rate of its client up to here
 
 
@@ -62,11 +63,13 @@ class Chip:
         self._synced = False
         self._life: asyncio.Task[None] | None = None
         self._program: Running | None = None
+        self._fifo = b""  # what came while the program was on its way
         self._ending: set[asyncio.Task[None]] = set()
 
     def halt(self) -> None:
         """Stop whatever runs: EN is low, or there is no power."""
         self._loader = self._program = None
+        self._fifo = b""
         if self._life:
             self._life.cancel()
             self._end(self._life)
@@ -101,6 +104,8 @@ class Chip:
             self._load(data)
         elif self._program:
             self._program.write(data)
+        elif self._life:
+            self._fifo = (self._fifo + data)[:_FIFO]
 
     def _load(self, data: bytes) -> None:
         for frame in self._decoder.feed(data):
@@ -181,6 +186,8 @@ class Chip:
         program = await self._start(cause, ended)
         try:
             self._program = program
+            program.write(self._fifo)
+            self._fifo = b""
             return await ended
         finally:
             self._program = None

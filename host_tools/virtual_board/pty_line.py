@@ -13,6 +13,7 @@ from host_tools.errors import CommandError
 from host_tools.virtual_board.lines import Port
 
 _LOOK = 0.02  # seconds between two looks whether a host has opened it
+_HELD = 1 << 20  # bytes that a host may be behind; the terminal itself takes 4 KiB
 _SPEEDS = {
     getattr(termios, name): int(name[1:])
     for name in dir(termios)
@@ -35,6 +36,7 @@ class PtyLine:
         os.set_blocking(self._master, False)
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._waiting = bytearray()  # for room in the terminal
         self._look()
 
     @property
@@ -46,17 +48,33 @@ class PtyLine:
         """Hang up."""
         if self._timer:
             self._timer.cancel()
-        self._loop.remove_reader(self._master)
+        self._leave()
         os.close(self._master)
 
     def send(self, data: bytes) -> None:
-        """Give the host what arrives there; what it does not read is lost."""
+        """Give the host what arrives there; what a host far behind has no room for is lost."""
         if not self._has_host():
             return
+        self._waiting += data[: _HELD - len(self._waiting)]
+        self._write()
+
+    def _write(self) -> None:
+        """Write what the terminal has room for, the rest when it has."""
         try:
-            os.write(self._master, data)
+            del self._waiting[: os.write(self._master, self._waiting)]
         except BlockingIOError:
-            return
+            pass
+        except OSError:  # the host has closed it: _read() sees that too
+            self._waiting.clear()
+        if self._waiting:
+            self._loop.add_writer(self._master, self._write)
+        else:
+            self._loop.remove_writer(self._master)
+
+    def _leave(self) -> None:
+        self._waiting.clear()
+        self._loop.remove_writer(self._master)
+        self._loop.remove_reader(self._master)
 
     def _has_host(self) -> bool:
         poll = select.poll()
@@ -77,7 +95,7 @@ class PtyLine:
         except BlockingIOError:
             return
         except OSError:  # the host has closed it
-            self._loop.remove_reader(self._master)
+            self._leave()
             self._port.closed()
             self._look()
             return

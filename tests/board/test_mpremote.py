@@ -13,8 +13,7 @@ from host_tools.virtual_board.farm import VirtualBoard
 from tests.board.repl_bench import Console, running
 
 NOISE = random.Random(7).randbytes(5000) + bytes(range(8)) * 40  # Ctrl-C and Ctrl-D among them
-# a pty is in doubt where nothing else runs: see the marker
-KINDS = ("rfc2217", "socket", pytest.param("/dev", marks=pytest.mark.soak))
+KINDS = ("rfc2217", "socket", "/dev")
 
 
 @pytest.fixture(scope="module")

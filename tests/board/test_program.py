@@ -1,5 +1,6 @@
 """What runs on a virtual board after a reset is MicroPython, from the flash and in it."""
 
+import asyncio
 import hashlib
 import socket
 import threading
@@ -177,6 +178,19 @@ def test_ctrl_c_ends_main_and_resets_start_it_again(tmp_path: Path) -> None:
         board.power_off()
         board.power_on()
         console.wait_for(b"started by 1 b''\r\n")
+
+
+def test_what_is_typed_before_a_program_is_there_waits_for_it() -> None:
+    with running() as board:
+        console = Console(board)
+
+        def type_at_once(said: bytes) -> None:
+            if b"rst:" in said:
+                asyncio.get_running_loop().call_soon(board.received, b"1 + 1\r\x01", None)
+
+        board.console(type_at_once)
+        board.press_reset()
+        console.wait_for(b">>> 1 + 1\r\n2\r\n>>> \r\nraw REPL; CTRL-B to exit\r\n>")
 
 
 def test_a_program_that_never_waits_is_interrupted_too(repl: Repl) -> None:
