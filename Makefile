@@ -48,8 +48,8 @@ soak-firmware: setup ## a month in the field, or DAYS=n; SEED=n BITS=64
 soak-emulator: setup ## fuzz the emulator for an hour, or SECONDS=n (needs .[fuzz])
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),3600)
 
-soak-tests: setup ## the tests that are too long for each day: marked soak
-	@$(BIN)/python -m pytest $(WORKERS) -m soak
+soak-tests: setup ## the tests that are too long for each day; all others with new examples
+	@$(BIN)/python -m pytest $(WORKERS) --hypothesis-profile new -m "soak or not soak"
 
 docs: setup ## make docs/failures.md from the catalogue
 	@$(BIN)/python -m host_tools.failures_page > docs/failures.md

@@ -8,6 +8,9 @@ from hypothesis import HealthCheck, settings
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# on a machine that is busy with other things a test may be slow without being wrong
-settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("busy")
+# On a machine that is busy with other things a test may be slow without being wrong. What a change
+# is judged by has the same examples each time; make soak-tests looks for new ones.
+_SLOW = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("same", derandomize=True, **_SLOW)
+settings.register_profile("new", **_SLOW)
+settings.load_profile("same")
