@@ -41,7 +41,7 @@ class Installed:
 
     def run(self, *words: str, **more: str) -> "subprocess.CompletedProcess[str]":
         """Run a program of the environment in a folder of its own."""
-        work = self.folder / "work"
+        work = self.folder / "desk"
         work.mkdir(exist_ok=True)
         environment = {
             "HOME": str(work), "PATH": os.environ["PATH"], "LANG": "C.UTF-8",
@@ -124,7 +124,7 @@ def test_it_runs_from_where_it_is_installed(installed: Installed) -> None:
     assert all(path.startswith(str(installed.site)) for path in where.split())
     assert names == "ESP32_GENERIC ESP32_GENERIC_C3 ESP32_GENERIC_S3"
     # the set-up fetches into the user's cache
-    assert tools == f"None {installed.folder}/work/.cache/keystead"
+    assert tools == f"None {installed.folder}/desk/.cache/keystead"
 
 
 def test_help_names_every_verb(installed: Installed) -> None:
@@ -138,7 +138,7 @@ def test_an_image_is_built_in_any_folder(installed: Installed) -> None:
         "keystead", "image", "--board", "ESP32_GENERIC_C3", "--stand-in", "--output", "image"
     )
     assert told.returncode == 0, told.stderr
-    said = json.loads((installed.folder / "work" / "image" / "image.json").read_text())
+    said = json.loads((installed.folder / "desk" / "image" / "image.json").read_text())
     assert (said["board"], said["shared"]["size"]) == ("ESP32_GENERIC_C3", 4 << 20)
 
 

@@ -45,12 +45,12 @@ def files(run: Run) -> dict[str, bytes]:
     paths += run.witness.glob("*.removed")
     assert len(paths) > 15
     content = {str(path.relative_to(run.root)): path.read_bytes() for path in paths}
-    pdf = PdfReader(run.factory / "work" / "labels.pdf")  # whose pages are compressed
+    pdf = PdfReader(run.factory / "desk" / "labels.pdf")  # whose pages are compressed
     return content | {"labels.pdf's text": "".join(p.extract_text() for p in pdf.pages).encode()}
 
 
 def work(run: Run, name: str) -> str:
-    return (run.factory / "work" / name).read_text(encoding="utf-8")
+    return (run.factory / "desk" / name).read_text(encoding="utf-8")
 
 
 # ---- the keys
@@ -154,7 +154,7 @@ def test_dps_and_the_ledger_agree(run: Run) -> None:
 def test_labels_and_report_name_the_boards_and_no_whole_fingerprint(run: Run) -> None:
     content = files(run)
     names = [name for name in content if Path(name).name.startswith(("labels.", "report."))]
-    for name in {*names, "labels.pdf's text"} - {"factory/work/labels.pdf"}:
+    for name in {*names, "labels.pdf's text"} - {"factory/desk/labels.pdf"}:
         told = content[name].decode()
         assert "pilot" in told if "report" in name else all(one in told for one in MACS), name
         for key in KEYS.values():
@@ -181,7 +181,7 @@ def test_a_run_that_was_killed_is_gone_on_with_by_the_next(run: Run) -> None:
 def test_the_retrofitted_board_is_good_and_its_files_are_kept(run: Run) -> None:
     *_, good = run.commands["retrofit"].documents()
     assert (good["result"], good["registrationId"]) == ("good", NAMES[OLD])
-    assert "boot.py" in {path.name for path in (run.factory / "work" / "old").rglob("*")}
+    assert "boot.py" in {path.name for path in (run.factory / "desk" / "old").rglob("*")}
 
 
 def test_the_ledger_verifies_as_it_was_left_and_as_it_was_exported(run: Run) -> None:
@@ -190,7 +190,7 @@ def test_the_ledger_verifies_as_it_was_left_and_as_it_was_exported(run: Run) -> 
     assert (verdict["ok"], verdict["head"]) == (True, head)
     *_, last = map(json.loads, work(run, "boards.events").splitlines())
     assert f"{last['number']}:{last['hash']}" == head
-    with open_ledger(str(run.factory / "work" / "ledger.db")) as ledger:
+    with open_ledger(str(run.factory / "desk" / "ledger.db")) as ledger:
         assert ledger.verify(head).identities == 2
         assert ledger.count("pilot").free == 1
 

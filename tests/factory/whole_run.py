@@ -101,9 +101,9 @@ class Run:
 def whole_run(root: Path) -> Run:
     """Go through the line once."""
     run = Run(root)
-    for name in ("factory/work", "factory/home", "factory/temporary", "witness", "boards", "dps"):
+    for name in ("factory/desk", "factory/home", "factory/temporary", "witness", "boards", "dps"):
         (root / name).mkdir(parents=True)
-    work = run.factory / "work"
+    work = run.factory / "desk"
     (work / "units.csv").write_text(CSV, newline="")
     (work / "config.json").write_text(json.dumps(CONFIG))
     with _cloud(root / "dps") as facts:
@@ -162,7 +162,7 @@ def _look(run: Run) -> None:
 def _type(run: Run, name: str, *words: str, kill_at: str = "") -> None:
     """Run a command to its end, or kill it at the line that holds these words."""
     with subprocess.Popen(
-        [sys.executable, "-m", "host_tools", *words], cwd=run.factory / "work", text=True,
+        [sys.executable, "-m", "host_tools", *words], cwd=run.factory / "desk", text=True,
         env=_environment(run), stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
