@@ -132,6 +132,7 @@ def test_numbers_and_symbols_come_back(number: int, names: list[str]) -> None:
 @given(st.binary(max_size=200))
 @example(b"\x00" * 40)
 @example(b"\xc0\x02\x01" * 40)
+@example(b"\x80\x80" + bytes(7))  # an ulong that no long holds
 def test_any_bytes_are_a_value_or_a_violation(data: bytes) -> None:
     try:
         value, end = decode(data)

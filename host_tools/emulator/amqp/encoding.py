@@ -15,6 +15,7 @@ from host_tools.emulator.amqp.values import Described, Symbol, Timestamp
 NULL = b"\x40"
 _LIST, _MAP = 0xC0, 0xC1
 _INT = 1 << 31
+_LONG = 1 << 63
 
 
 def encode(value: Any) -> bytes:
@@ -114,6 +115,8 @@ def _compound(code: int, items: list[bytes]) -> bytes:
 def _number(number: int) -> bytes:
     if -_INT <= number < _INT:
         return b"\x71" + number.to_bytes(4, "big", signed=True)  # int
+    if number >= _LONG:
+        return ulong(number)
     return b"\x81" + number.to_bytes(8, "big", signed=True)  # long
 
 
