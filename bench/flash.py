@@ -19,8 +19,9 @@ from bench.paced import BITS, paced
 from bench.workshop import Workshop
 from host_tools import boards
 from host_tools.batch import Batch, Unit
+from host_tools.device_keys import DeviceKeys
 from host_tools.flash.loads import Loads
-from host_tools.flash.station import DeviceKeys, Outcome, Station
+from host_tools.flash.station import Outcome, Station
 from host_tools.flash.steps import Order
 from host_tools.images import filesystem
 from host_tools.images.stand_in import stand_in_image

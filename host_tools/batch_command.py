@@ -7,6 +7,7 @@ examples:
       --id-scope 0ne00002193 --csv boards.csv --dry-run
   keystead batch list --ledger factory.db
   keystead batch show mill-7 --ledger factory.db
+  keystead batch show mill-7 --ledger factory.db --free
 
 A CSV has a head that names its columns, in any order: serial, mac, registration_id. Without a MAC
 a serial goes to whichever board is next; without a registration ID the template makes it. Other
@@ -55,6 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add(verbs, "list", "the batches of a ledger, and how far they are", batch_shown.show_all)
     show = _add(verbs, "show", "one batch, and its first boards", batch_shown.show)
     show.add_argument("name", help="of the batch")
+    show.add_argument(
+        "--free", action="store_true", help="only its serials that have no board yet, one a line"
+    )
     for verb in verbs.choices.values():
         ledger.add_arguments(verb, station=verb is create)
         verb.add_argument("--json", action="store_true", help="print JSON")
@@ -162,16 +166,11 @@ def _list_of(args: argparse.Namespace) -> Path | TextIO:
     return io.StringIO(table.decode(sys.stdin.buffer, "stdin"))
 
 
-# what goes into a board's NVS may be secret: it is checked here, and not kept
+# what goes into a board's NVS is checked here, and not kept: `keystead flash` reads it again
 def _mfg_columns(args: argparse.Namespace) -> Columns:
     keys = mfg_gen.read_config(args.mfg_config)
     mfg_gen.read_values(_list_of(args), keys)
-    return Columns(
-        args.serial_column,
-        frozenset(one.key for one in keys),
-        frozenset(one.key for one in keys if one.repeat),
-        "id",  # as mfg_gen counts its devices
-    )
+    return mfg_gen.listed(keys, args.serial_column)
 
 
 def _tell(bad: BadRows, as_json: bool) -> int:

@@ -1,4 +1,4 @@
-"""Batches as people see them: the ledger's list of them, and one with its first boards."""
+"""Batches as people see them: all of a ledger's, one with its first boards, its free serials."""
 
 import argparse
 import json
@@ -34,8 +34,11 @@ def show_all(args: argparse.Namespace) -> None:
 
 
 def show(args: argparse.Namespace) -> None:
-    """Print one batch, and its first boards."""
+    """Print one batch and its first boards, or its free serials."""
     with ledger.opened(args) as book:
+        if args.free:
+            _show_free(book, args)
+            return
         one, count = book.batch(args.name), book.count(args.name)
         units = [unit for unit, _ in zip(book.units(args.name), range(_FIRST), strict=False)]
     if args.json:
@@ -49,6 +52,16 @@ def show(args: argparse.Namespace) -> None:
         print(f"{'':14} {unit.serial}  {id_of(one, unit)}")
     if count.units > len(units):
         print(f"{'':14} and {count.units - len(units)} more")
+
+
+def _show_free(book: ledger.Ledger, args: argparse.Namespace) -> None:
+    one = book.batch(args.name)
+    for unit in book.units(args.name, free=True):
+        mac, name = unit.mac.hex(":") if unit.mac else None, id_of(one, unit)
+        if args.json:
+            print(json.dumps({"serial": unit.serial, "mac": mac, "registrationId": name}))
+        else:
+            print(printable("\t".join((unit.serial, name)), keep="\t"))
 
 
 def id_of(one: Batch, unit: Unit) -> str:

@@ -14,10 +14,13 @@ Whatever ends a run - Ctrl-C, a cable, a power cut - run the same command again:
 identity that was reserved for its MAC, and only what is not in its flash yet is written. A board
 that is good may be flashed again with newer files; it keeps its identity as well.
 
-With --register a board is good only after it reached its hub by itself, end to end. --dry-run
-writes nothing and says which identity each board would get; two new boards are both shown the next
-one, as nothing is reserved. --continuous goes on with the next
-board put on the same port, until Ctrl-C.
+With --register a board is good only after it reached its hub by itself, end to end, and its app.py
+has started. --dry-run writes nothing and says which identity each board would get; two new boards
+are both shown the next one, as nothing is reserved. --continuous goes on with the next board put
+on the same port, until Ctrl-C.
+
+What else each board is to find in its NVS, a calibration or a certificate, comes from mfg_gen.py's
+CSVs: --mfg-config and --mfg-values, whose row is found by the board's serial.
 
 Exit codes: 0 all boards are good, 1 some are not (each says why, and so does the ledger), 2 wrong
 usage, 130 interrupted. The guide: docs/factory.md.
@@ -27,30 +30,31 @@ import argparse
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 
 import keystead
-from host_tools import boards, key_sources, ledger, serial_line
+from host_tools import boards, device_keys, key_sources, ledger, serial_line
+from host_tools.batch import Batch, mfg_gen
+from host_tools.device_keys import DeviceKeys
 from host_tools.errors import CommandError
-from host_tools.flash import rows
+from host_tools.flash import arguments, own_values, rows
 from host_tools.flash.loads import Loads
-from host_tools.flash.station import DeviceKeys, Outcome, Station
+from host_tools.flash.own_values import NoValues, OwnValues
+from host_tools.flash.station import Outcome, Station
 from host_tools.flash.steps import Order
-from host_tools.images import contents, micropython_image
-from host_tools.images.board_files import content, spread
+from host_tools.images import board_files, contents, micropython_image
 from host_tools.key_sources import shield
 
 _BAUD = 460_800  # bits/s: every USB bridge can
 _INTERRUPTED = 130  # exit code
-_REGISTER = 120.0  # seconds: a first boot may wait a minute so that not all come at once
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    ledger.add_arguments(parser)
+    ledger.add_arguments(parser, makes=True)
     add = parser.add_argument
     add("--batch", required=True, metavar="NAME", help="a batch of the ledger: `keystead batch`")
     ports = parser.add_mutually_exclusive_group(required=True)
@@ -62,20 +66,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     ports.add_argument("--all-ports", action="store_true", help="every serial port there is")
     micropython_image.add_arguments(parser, sized=False)
-    add("--config", type=Path, metavar="FILE", help="config.json: docs/configuration.md")
-    add("--app", type=Path, metavar="FILE", help="your app.py: docs/application.md")
-    add("--ca", type=Path, metavar="PEM", help="trust the roots in this file instead of Azure's")
+    board_files.add_arguments(parser)
     key_sources.add_arguments(parser, secondary=True)
+    _add_values(parser)
     add("--baud", type=_baud, default=_BAUD, help="bits/s, 115200 where it fails (%(default)s)")
-    add(
-        "--register",
-        type=_seconds,
-        nargs="?",
-        const=_REGISTER,
-        default=0,
-        metavar="SECONDS",
-        help=f"wait until the board has reached its hub (default: {_REGISTER:.0f} s)",
-    )
+    arguments.add_register(parser)
     add(
         "--replace-identity",
         action="store_true",
@@ -84,6 +79,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--continuous", action="store_true", help="go on with the next board on the same port")
     add("--dry-run", action="store_true", help="write nothing, say what would be done")
     add("--json", action="store_true", help="print one JSON object a line")
+
+
+def _add_values(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("values of each board's own, beside its factory record")
+    add = group.add_argument
+    add("--mfg-config", type=Path, metavar="FILE", help="which there are: mfg_gen.py's config")
+    add(
+        "--mfg-values", type=Path, metavar="FILE", help="mfg_gen.py's values, a row for each board"
+    )
+    add("--serial-column", metavar="NAME", help="the values' serials, if they call them otherwise")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -125,9 +130,10 @@ def _order(args: argparse.Namespace, book: ledger.Ledger) -> Order:
     if args.config is None:
         print("no --config: the boards know no network", file=sys.stderr)
     image = micropython_image.chosen(args, board)
-    contents.check(board, image)
+    layout = contents.check(board, image)
+    values = _values(args, book, batch, layout.nvs.size)
     with Console(stderr=True).status("compiling the firmware"):
-        files = content(board, args.config, args.app, args.ca)
+        files = board_files.content(board, args.config, args.app, args.ca)
     return Order(
         batch,
         board,
@@ -136,8 +142,23 @@ def _order(args: argparse.Namespace, book: ledger.Ledger) -> Order:
         args.baud,
         args.register,
         args.replace_identity,
-        spread=spread(files),
+        spread=board_files.spread(files),
+        values=values.of,
     )
+
+
+def _values(
+    args: argparse.Namespace, book: ledger.Ledger, batch: Batch, size: int
+) -> OwnValues | NoValues:
+    if args.mfg_config is None and args.mfg_values is None:
+        return NoValues(book.events, args.replace_identity)
+    if args.mfg_config is None or args.mfg_values is None:
+        raise CommandError("--mfg-config and --mfg-values go together: which keys, which values")
+    columns = mfg_gen.read_config(args.mfg_config)
+    found = own_values.read(columns, args.mfg_values, args.serial_column, batch, size)
+    for line in mfg_gen.unreadable(columns):
+        print(f"warning: {line}", file=sys.stderr)
+    return found
 
 
 @contextmanager
@@ -145,10 +166,8 @@ def _keys(args: argparse.Namespace) -> Iterator[DeviceKeys | None]:
     if args.dry_run:  # which derives none
         yield None
         return
-    with ExitStack() as stack:
-        primary = stack.enter_context(key_sources.from_arguments(args))
-        secondary = key_sources.secondary_from_arguments(args)
-        yield DeviceKeys(primary, stack.enter_context(secondary) if secondary else None)
+    with device_keys.opened(args) as keys:
+        yield keys
 
 
 def _sum_up(args: argparse.Namespace, outcomes: Sequence[Outcome]) -> None:
@@ -162,9 +181,3 @@ def _baud(text: str) -> int:
     if not re.fullmatch("[0-9]{4,7}", text) or not 9600 <= int(text) <= 4_000_000:
         raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a speed: 9600 to 4000000")
     return int(text)
-
-
-def _seconds(text: str) -> float:
-    if not re.fullmatch(r"[0-9]{1,4}", text) or not int(text):
-        raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a number of seconds: 1 to 9999")
-    return float(text)

@@ -3,7 +3,7 @@
 import argparse
 import re
 
-from host_tools import key_sources, keys
+from host_tools import device_keys, key_sources, keys
 from host_tools.derive_key import add_rule
 from host_tools.errors import CommandError
 from host_tools.key_sources import shield
@@ -68,10 +68,5 @@ def _device_keys(args: argparse.Namespace, name: str) -> tuple[bytes, bytes]:
         if text is None:
             raise CommandError(f"--individual wants the enrollment's own key in {DEVICE_KEY}")
         return keys.decode_key(text, f"the device key in {DEVICE_KEY}"), b""
-    with key_sources.from_arguments(args) as source:
-        primary = source.derive(name)
-    second = key_sources.secondary_from_arguments(args)
-    if second is None:
-        return primary, b""
-    with second:
-        return primary, second.derive(name)
+    with device_keys.opened(args) as source:
+        return source.device_keys(name)

@@ -34,12 +34,11 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
-from host_tools import boards, identity, key_sources, ledger
+from host_tools import boards, device_keys, identity, ledger
 from host_tools.batch import Batch
 from host_tools.boards import Board
 from host_tools.errors import CommandError
-from host_tools.images import contents, folder, micropython_image, owners
-from host_tools.images.board_files import content
+from host_tools.images import board_files, contents, folder, micropython_image, owners
 from host_tools.images.contents import Contents
 from host_tools.images.device_files import DeviceFiles, Owner
 from host_tools.images.partitions import mib
@@ -52,9 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--board", metavar="NAME", help="a folder of boards/; a batch names its own")
     add("--output", type=Path, metavar="DIR", help="where the shared part goes; made if absent")
     micropython_image.add_arguments(parser)
-    add("--config", type=Path, metavar="FILE", help="config.json: docs/configuration.md")
-    add("--app", type=Path, metavar="FILE", help="your app.py: docs/application.md")
-    add("--ca", type=Path, metavar="PEM", help="trust the roots in this file instead of Azure's")
+    board_files.add_arguments(parser)
     add("--umqtt", action="store_true", help="add umqtt.simple, for images that have none")
     add("--dry-run", action="store_true", help="write nothing, say what would be written")
     add("--json", action="store_true", help="print image.json instead of lines for people")
@@ -124,7 +121,7 @@ def _board(args: argparse.Namespace, planned: str) -> Board:
 def _built(args: argparse.Namespace, board: Board) -> Contents:
     image = micropython_image.chosen(args, board)
     with Console(stderr=True).status("compiling the firmware"):
-        files = content(board, args.config, args.app, args.ca, args.umqtt)
+        files = board_files.content(board, args.config, args.app, args.ca, args.umqtt)
     return contents.put_together(board, image, args.flash_size, files)
 
 
@@ -159,11 +156,8 @@ def _of_batch(
     names = owners.names_of(book, batch)
     if args.dry_run:  # which derives no key
         return _Own((), units)
-    source = stack.enter_context(key_sources.from_arguments(args))
-    secondary = key_sources.secondary_from_arguments(args)
-    if secondary:
-        stack.enter_context(secondary)
-    return _Own(owners.of_batch(batch, names, source, secondary), units)
+    keys = stack.enter_context(device_keys.opened(args))
+    return _Own(owners.of_batch(batch, names, keys), units)
 
 
 def _would_be(args: argparse.Namespace, book: Ledger | None, own: _Own | None) -> str:

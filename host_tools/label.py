@@ -2,7 +2,7 @@
 
 examples:
   keystead label --batch mill-7 --ledger factory.db --output labels.pdf
-  keystead label --batch mill-7 --output labels.html --layout L4731 --skip 12
+  keystead label --batch mill-7 --since 8h --output labels.html --layout L4731 --skip 12
   keystead label sn-0007 --output - --format zpl | lp -o raw
   keystead label sn-0007-mac-a1-b2-c3-d4-e5-f6
   keystead label --batch mill-7 --output - --format csv
@@ -10,14 +10,15 @@ examples:
 The QR code holds the registration ID, the first 16 digits of the key's fingerprint and the batch,
 and no secret: KS1|sn-0007-mac-a1-b2-c3-d4-e5-f6|0123456789abcdef|mill-7|ebcd. `keystead check`
 reads it at packing. Boards are named by registration ID, MAC or serial; of a batch those that are
-good get a label. Without --output the code is shown on the terminal. Layouts: L7160 (21 a sheet),
-L7651 (65), L4731 (189), 5160 (30, Letter).
+good get a label, with --since those that became so since then. Without --output the code is shown
+on the terminal. Layouts: L7160 (21 a sheet), L7651 (65), L4731 (189), 5160 (30, Letter).
 """
 
 import argparse
 import csv
 import io
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -28,7 +29,7 @@ from rich.text import Text
 
 from host_tools import whole_file
 from host_tools.errors import CommandError
-from host_tools.labels import pdf, sheet, svg, zpl
+from host_tools.labels import pdf, sheet, since, svg, zpl
 from host_tools.labels.boards import Labelled, labelled, with_keys
 from host_tools.labels.drawing import modules
 from host_tools.ledger import Ledger, opened
@@ -54,6 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="STATE",
         help="of the batch's boards (default: good)",
     )
+    parser.add_argument(
+        "--since", metavar="WHEN", help="only those since 90m, 8h, 2d ago or 2026-11-22T06:00"
+    )
     parser.add_argument("--output", metavar="FILE", help="where to; - for stdout")
     parser.add_argument(
         "--format", choices=_FORMATS, help="default: what the output's name ends with"
@@ -75,8 +79,9 @@ def run(args: argparse.Namespace) -> None:
     with opened(args) as ledger:
         boards = list(_boards(args, ledger))
     if not boards:
+        when = f" since {args.since}" if args.since else ""
         raise CommandError(
-            f"batch {args.batch} has no {args.state} boards with a key: --state names others"
+            f"batch {args.batch} has no {args.state} boards with a key{when}: --state names others"
         )
     if draw is None:
         _show(boards)
@@ -119,8 +124,13 @@ def _title(args: argparse.Namespace) -> str:
 def _boards(args: argparse.Namespace, ledger: Ledger) -> Iterator[Labelled]:
     if bool(args.board) == bool(args.batch):
         raise CommandError("name boards, or a batch with --batch")
+    if args.since and not args.batch:
+        raise CommandError("--since is of a batch: name it with --batch")
     if args.batch:
-        yield from with_keys(ledger.identities(args.batch, args.state))
+        found = ledger.identities(args.batch, args.state)
+        if args.since:
+            found = since.those(ledger, found, since.parse(args.since, time.time()))
+        yield from with_keys(found)
     for name in args.board:
         yield labelled(ledger.find(name))
 

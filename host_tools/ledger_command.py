@@ -5,9 +5,9 @@ KEYSTEAD_LEDGER says where. Events are appended and never changed, each bound to
 by its hash; of keys the ledger knows fingerprints only.
 
 examples:
-  keystead ledger batches
   keystead ledger list --batch 2026-08-A --state failed
   keystead ledger show sn-0007-mac-a1-b2-c3-d4-e5-f6
+  keystead ledger refused --batch 2026-08-A
   keystead ledger export --format csv --output boards.csv
   keystead ledger head >> notebook.txt
   keystead ledger verify --head "$(tail -1 notebook.txt)"
@@ -23,17 +23,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from host_tools import ledger_exchange, ledger_truth
+from host_tools.ledger import Event, Ledger, UnknownBoard, exporting, opened
 from host_tools.ledger import add_arguments as add_ledger
-from host_tools.ledger import exporting, opened
-from host_tools.ledger.printing import (
-    Printer,
-    batch_json,
-    batch_row,
-    board_json,
-    board_row,
-)
+from host_tools.ledger.printing import Printer, board_json, board_row, refusal_row
+from host_tools.printable import counted
+from keystead.registration_id import parse_mac
 
-_STATE = 4  # which cell of a board's row
+_STATE = 4  # which cell of a board's row, and of a refusal's
 
 
 class _Verb(NamedTuple):
@@ -63,10 +59,6 @@ def run(args: argparse.Namespace) -> int:
     return code
 
 
-def _json_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON")
-
-
 def _list_arguments(parser: argparse.ArgumentParser) -> None:
     ledger_exchange.add_filters(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
@@ -83,14 +75,19 @@ def _list(args: argparse.Namespace) -> int:
     return 0
 
 
-def _batches(args: argparse.Namespace) -> int:
+def _refused_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--batch", metavar="NAME", help="that were to be of this batch only")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
+
+
+def _refused(args: argparse.Namespace) -> int:
     with opened(args) as ledger:
-        found = [(batch, ledger.count(batch.name)) for batch in ledger.batches()]
-    if args.json:
-        for batch, count in found:
-            print(json.dumps(batch_json(batch, count)))
-    else:
-        Printer().rows((batch_row(batch, count) for batch, count in found), 0)
+        found = ledger.refusals(args.batch)
+        if args.json:
+            for event in found:
+                print(json.dumps(exporting.event_json(event)))
+        else:
+            Printer().rows(map(refusal_row, found), _STATE)
     return 0
 
 
@@ -100,20 +97,38 @@ def _board(parser: argparse.ArgumentParser) -> None:
 
 def _show_arguments(parser: argparse.ArgumentParser) -> None:
     _board(parser)
-    _json_option(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _show(args: argparse.Namespace) -> int:
     with opened(args) as ledger:
-        identity = ledger.find(args.board)
+        try:
+            identity = ledger.find(args.board)
+        except UnknownBoard as unknown:
+            raise _known_as_refused(ledger, args.board, unknown) from None
         batch = ledger.batch(identity.batch)
-        events = list(ledger.events(identity.registration_id))
+        events = [*ledger.refused(identity.mac), *ledger.events(identity.registration_id)]
     if args.json:
         history = [exporting.event_json(event) for event in events]
         print(json.dumps({**board_json(identity), "events": history}))
     else:
         Printer().history(identity, batch, events)
     return 0
+
+
+def _known_as_refused(ledger: Ledger, text: str, unknown: UnknownBoard) -> UnknownBoard:
+    """Return what to say of a board without an identity: it may be known as refused."""
+    try:
+        events: list[Event] = ledger.refused(parse_mac(text))
+    except ValueError:
+        return unknown
+    if not events:
+        return unknown
+    last = events[-1]
+    return UnknownBoard(
+        f"board {text} has no identity: it was refused {counted(len(events), 'time')}, last at"
+        f" {last.at} for {last.facts.get('reason')}; `keystead ledger refused` has all of them"
+    )
 
 
 def _scrap_arguments(parser: argparse.ArgumentParser) -> None:
@@ -138,9 +153,11 @@ def _decide(args: argparse.Namespace, kind: str) -> int:
 
 
 _VERBS = {
-    "batches": _Verb(_json_option, _batches, "all batches, and how far each has come"),
     "list": _Verb(_list_arguments, _list, "boards, one a line"),
     "show": _Verb(_show_arguments, _show, "a board and its history"),
+    "refused": _Verb(
+        _refused_arguments, _refused, "boards turned away before anything was written to them"
+    ),
     "export": _Verb(
         ledger_exchange.export_arguments,
         ledger_exchange.export,

@@ -109,7 +109,7 @@ def _make_one(args: argparse.Namespace, sealing: Sealing | None) -> None:
     entries = entries_csv.read_entries(args.csv)
     image = partition(entries, args.size)
     beside = nvs_files.write_one(args.output, image, sealing)
-    _warn(entries, args.size, sealing)
+    _warn(lint(entries), args.size, sealing)
     print(f"{args.output}: {_keys(entries)}, {len(image)} bytes{_how(sealing, beside)}")
 
 
@@ -121,7 +121,7 @@ def _make_each(args: argparse.Namespace, sealing: Sealing | None) -> None:
     names = nvs_files.names(devices, args.prefix, args.fileid, args.values)
     images = (partition(device.entries, args.size) for device in _watched(devices))
     beside = nvs_files.write_each(args.output, names, images, sealing)
-    _warn(_entries(columns), args.size, sealing)
+    _warn(mfg_gen.unreadable(columns), args.size, sealing)
     count = "1 partition" if len(devices) == 1 else f"{len(devices)} partitions"
     print(f"{args.output}: {count} of {args.size} bytes in bin{_how(sealing, beside)}")
 
@@ -131,10 +131,6 @@ def _watched(devices: list[mfg_gen.Device]) -> Iterable[mfg_gen.Device]:
     if not console.is_terminal:
         return devices
     return track(devices, "writing", console=console, transient=True)
-
-
-def _entries(columns: Iterable[mfg_gen.Column]) -> list[Entry]:
-    return [Entry(one.namespace, one.key, one.encoding, "") for one in columns]
 
 
 def _keys(entries: Sized) -> str:
@@ -147,8 +143,7 @@ def _how(sealing: Sealing | None, beside: str) -> str:
     return f", encrypted; whoever has {beside} can read them" if beside else ", encrypted"
 
 
-def _warn(entries: Iterable[Entry], size: int, sealing: Sealing | None) -> None:
-    lines = lint(entries)
+def _warn(lines: list[str], size: int, sealing: Sealing | None) -> None:
     if size < READ_WRITE:
         lines.append(f"less than {READ_WRITE:#x} bytes can not be written to; esp32.NVS fails")
     if sealing is not None:
@@ -160,14 +155,15 @@ def _warn(entries: Iterable[Entry], size: int, sealing: Sealing | None) -> None:
 def _lint(args: argparse.Namespace) -> int:
     if entries_csv.is_entries(args.csv):
         rows = entries_csv.read_rows(args.csv)
-        entries = [Entry(row.namespace, row.key, row.encoding, "") for row in rows]
+        found = lint(Entry(row.namespace, row.key, row.encoding, "") for row in rows)
+        keys = _keys(rows)
     else:
-        entries = _entries(mfg_gen.read_config(args.csv))
-    found = lint(entries)
+        columns = mfg_gen.read_config(args.csv)
+        found, keys = mfg_gen.unreadable(columns), _keys(columns)
     for line in found:
         print(line)
     if not found:
-        print(f"{args.csv}: MicroPython can read all of it ({_keys(entries)})")
+        print(f"{args.csv}: MicroPython can read all of it ({keys})")
     return 1 if found else 0
 
 

@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from host_tools import whole_file
-from host_tools.batch_report.figures import Figures, as_json, gather
+from host_tools.batch_report.counting import gather
+from host_tools.batch_report.figures import Figures, as_json
 from host_tools.batch_report.page import render
 from host_tools.ledger import Ledger, opened
 from host_tools.ledger import add_arguments as add_ledger

@@ -22,7 +22,6 @@ docs/retrofit.md.
 """
 
 import argparse
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -31,10 +30,10 @@ from pathlib import Path
 from rich.console import Console
 
 import keystead
-from host_tools import identity, key_sources, keys, ledger
+from host_tools import device_keys, identity, key_sources, keys, ledger
 from host_tools.errors import CommandError
+from host_tools.flash import arguments
 from host_tools.flash.roles import Keys
-from host_tools.flash.station import DeviceKeys
 from host_tools.images import board_files
 from host_tools.key_sources import shield
 from host_tools.retrofit import backup, telling
@@ -45,20 +44,16 @@ from host_tools.retrofit.owner import ArgumentOwner, LedgerOwner, OwnKey, board_
 from host_tools.retrofit.port import Port
 from host_tools.retrofit.steps import Retrofit
 
-_REGISTER = 120.0  # seconds: a first boot may wait a minute so that not all come at once
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     add = parser.add_argument
     add("--port", required=True, metavar="URL", help="a device, rfc2217:// or socket://HOST:PORT")
-    ledger.add_arguments(parser)
+    ledger.add_arguments(parser, makes=True)
     add("--batch", metavar="NAME", help="a batch of the ledger: `keystead batch`")
     add("--board", metavar="NAME", help="without a batch: a folder of boards/, for the LED's pin")
     identity.add_arguments(parser, required=False)
-    add("--config", type=Path, metavar="FILE", help="config.json: docs/configuration.md")
-    add("--app", type=Path, metavar="FILE", help="your app.py: docs/application.md")
-    add("--ca", type=Path, metavar="PEM", help="trust the roots in this file instead of Azure's")
+    board_files.add_arguments(parser)
     add(
         "--backup",
         type=Path,
@@ -66,18 +61,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=Path(backup.DEFAULT),
         help="a folder, or a .tar, that is made; {mac} is the board's (default: %(default)s)",
     )
-    add(
-        "--register",
-        type=_seconds,
-        nargs="?",
-        const=_REGISTER,
-        default=0,
-        metavar="SECONDS",
-        help=f"wait until the board has reached its hub (default: {_REGISTER:.0f} s)",
-    )
+    arguments.add_register(parser)
     other = parser.add_mutually_exclusive_group()
     other.add_argument("--keep", action="store_true", help="a board with an identity keeps it")
-    other.add_argument("--replace", action="store_true", help="give it another identity, or key")
+    other.add_argument(
+        "--replace-identity", action="store_true", help="give it another identity, or key"
+    )
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument(
         "--dry-run", action="store_true", help="change nothing, say what would be"
@@ -122,7 +111,9 @@ def _owner(args: argparse.Namespace) -> Iterator[Owner]:
     with ledger.opened(args) as book, ExitStack() as stack:
         batch = book.batch(args.batch)
         source = _keys(args, stack)
-        yield LedgerOwner(book, batch, source, args.keep, keystead.__version__, args.replace)
+        yield LedgerOwner(
+            book, batch, source, args.keep, keystead.__version__, args.replace_identity, args.port
+        )
 
 
 def _single(args: argparse.Namespace, stack: ExitStack) -> ArgumentOwner:
@@ -143,7 +134,9 @@ def _keys(args: argparse.Namespace, stack: ExitStack) -> Keys | None:
     try:
         if args.dry_run or args.roll_back:
             return None
-        return _own_key(own) if args.individual else _group_keys(args, stack)
+        if args.individual:
+            return _own_key(own)
+        return stack.enter_context(device_keys.opened(args))
     finally:
         key_sources.forget(args)
 
@@ -152,12 +145,6 @@ def _own_key(text: str | None) -> OwnKey:
     if text is None:
         raise CommandError(f"--individual wants the enrollment's own key in {identity.DEVICE_KEY}")
     return OwnKey(keys.decode_key(text, f"the device key in {identity.DEVICE_KEY}"))
-
-
-def _group_keys(args: argparse.Namespace, stack: ExitStack) -> DeviceKeys:
-    primary = stack.enter_context(key_sources.from_arguments(args))
-    secondary = key_sources.secondary_from_arguments(args)
-    return DeviceKeys(primary, stack.enter_context(secondary) if secondary else None)
 
 
 def _order(args: argparse.Namespace, owner: Owner) -> Order:
@@ -169,12 +156,6 @@ def _order(args: argparse.Namespace, owner: Owner) -> Order:
 
     given = [name for name, file in (("config.json", args.config), ("app.py", args.app)) if file]
     return Order(
-        content, tuple(given), args.backup, keystead.__version__, args.replace, args.keep,
+        content, tuple(given), args.backup, keystead.__version__, args.replace_identity, args.keep,
         args.register,
     )  # fmt: skip
-
-
-def _seconds(text: str) -> float:
-    if not re.fullmatch(r"[0-9]{1,4}", text) or not int(text):
-        raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a number of seconds: 1 to 9999")
-    return float(text)

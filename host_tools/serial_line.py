@@ -44,6 +44,12 @@ def open_line(url: str, baud: int = 115200, timeout: float | None = 3.0) -> seri
         raise LineError(f"{url}: {error}") from None
 
 
+def public_name(port: str) -> str:
+    """Return a port as it may be written down: a URL without user name and password."""
+    scheme, there, rest = port.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}" if there else port
+
+
 def list_ports() -> list[str]:
     """Return the ports at which a board may be: those on USB, likely ones first."""
     found = [port for port in plugged.comports() if port.vid is not None]

@@ -194,10 +194,24 @@ def test_the_guide_to_boards_prints_what_is_shown(shell: Shell) -> None:
     assert (shell.folder / "build" / "flash" / "main.py").is_file()
 
 
+def anchors(page: Path) -> set[str]:
+    """What a page's headings are called in an address, as GitHub makes it of them."""
+    heads = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
 @pytest.mark.parametrize("page", [*sorted(ROOT.glob("docs/*.md")), ROOT / "README.md"])
 def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\((?!https:)([^)#]+)\)", page.read_text()):
-        assert (page.parent / target).exists(), f"{page.name}: {target}"
+    for target, anchor in re.findall(r"\]\((?!https:)([^)#]*)#?([^)]*)\)", page.read_text()):
+        there = page.parent / target if target else page
+        assert there.exists(), f"{page.name}: {target}"
+        assert not anchor or anchor in anchors(there), f"{page.name}: {target}#{anchor}"
+
+
+def test_there_are_links_to_headings_and_a_wrong_one_would_be_found() -> None:
+    assert "(../README.md#your-own-dps-instance)" in (ROOT / "docs/factory.md").read_text()
+    assert "your-own-dps-instance" in anchors(ROOT / "README.md")
+    assert "your-own-dps" not in anchors(ROOT / "README.md")
 
 
 def test_make_targets_the_pages_name_exist() -> None:

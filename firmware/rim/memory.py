@@ -46,11 +46,17 @@ def forget_all_but(kept: tuple) -> None:
 def once(place: str, *arguments):
     """Load a function, e.g. "rim.roots.context", call it, and unload what that loaded."""
     before = tuple(sys.modules)
-    module, _, function = place.rpartition(".")
     try:
-        return getattr(__import__(module, None, None, (function,)), function)(*arguments)
+        return _called(place, arguments)
     finally:
         forget_all_but(before)
+
+
+# a function of its own: a frame refers to what it called until it returns, so that of once()
+# would have kept the module from the collector
+def _called(place: str, arguments: tuple):
+    module, _, function = place.rpartition(".")
+    return getattr(__import__(module, None, None, (function,)), function)(*arguments)
 
 
 def _ours(name: str) -> bool:

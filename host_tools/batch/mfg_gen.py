@@ -12,7 +12,7 @@ mfg_gen leaves a CSV with every device's secrets. Doesn't own images (nvs) nor w
 means.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -20,10 +20,12 @@ from typing import TextIO
 import host_tools.nvs.page as page
 from host_tools.batch import table
 from host_tools.batch.faults import BadRow, BadRows
+from host_tools.batch.listing import Columns
 from host_tools.errors import CommandError
 from host_tools.nvs.entries_csv import contents_of, without_comments
 from host_tools.nvs.entry import ENCODINGS, Entry, prepare
 from host_tools.nvs.errors import NvsError
+from host_tools.nvs.lint import lint
 from host_tools.nvs.writer import partition
 
 _TYPES = ("data", "file")
@@ -120,6 +122,24 @@ def read_values(
     if not devices:
         raise CommandError(f"{where} has no devices below its head")
     return devices
+
+
+def listed(columns: Sequence[Column], serial: str | None) -> Columns:
+    """Return how values are read as a list of boards; serial: what its serials are called.
+
+    What goes into a board's NVS may be secret: it is not kept with the board.
+    """
+    return Columns(
+        serial,
+        frozenset(one.key for one in columns),
+        frozenset(one.key for one in columns if one.repeat),
+        "id",  # as mfg_gen counts its devices
+    )
+
+
+def unreadable(columns: Iterable[Column]) -> list[str]:
+    """Return one line for each key that MicroPython can not read."""
+    return lint(Entry(one.namespace, one.key, one.encoding, "") for one in columns)
 
 
 _Places = Sequence[tuple[Column, int]]

@@ -69,23 +69,26 @@ def states(figures: Figures) -> Markup:
 
 
 def failures(reasons: Sequence[Reason]) -> Markup:
-    """Return a bar for each reason: attempts that failed, those of boards still failed darker."""
+    """Return a bar for each reason: how often it came up, boards still in that trouble darker."""
     left, right = 150, 50
-    most = max((one.attempts for one in reasons), default=1)
+    most = max((one.times for one in reasons), default=1)
     scale = (WIDTH - left - right) / most
     parts = []
     for number, one in enumerate(reasons):
         y = number * _ROW + (_ROW - _BAR) / 2
-        still, whole = len(one.still) * scale, one.attempts * scale
-        say = f"{one.name}: {one.attempts} attempts, {len(one.still)} boards still failed"
+        still, whole = len(one.still) * scale, one.times * scale
+        say = (
+            f"{one.name}: {one.attempts} attempts, {one.refusals} refusals,"
+            f" {len(one.still)} boards still failed or refused"
+        )
         parts += [
             _text(left - 12, y + _BAR - 3, _short(one.name, 19), "mono", "end"),
             _rect(left, y, whole, _BAR, "bar mended", say),
             _rect(left, y, still, _BAR, "bar open", say),
-            _text(left + whole + 8, y + _BAR - 3, written(one.attempts), "value"),
+            _text(left + whole + 8, y + _BAR - 3, written(one.times), "value"),
         ]
-    said = ", ".join(f"{one.name} {one.attempts}" for one in reasons)
-    return _picture(max(len(reasons), 1) * _ROW, f"Failed attempts by reason: {said}", parts)
+    said = ", ".join(f"{one.name} {one.times}" for one in reasons)
+    return _picture(max(len(reasons), 1) * _ROW, f"Failures by reason: {said}", parts)
 
 
 def steps(took: dict[str, list[float]]) -> Markup:

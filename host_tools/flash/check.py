@@ -3,12 +3,13 @@
 Pure: bytes in, FlashFailure out. A message names registration IDs, files and offsets, never keys.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from host_tools import nvs as store
 from host_tools.flash.failure import FlashFailure
 from host_tools.images.parts import KEY, NAMESPACE
 from host_tools.ledger import Identity
+from host_tools.nvs import Entry
 from keystead.failure import Failure, printable
 from keystead.record import FactoryRecord, unpack
 
@@ -50,10 +51,14 @@ def _blob(image: bytes) -> bytes | None:
     return value if isinstance(value, bytes) else None
 
 
-def nvs(image: bytes, record: FactoryRecord) -> None:
-    """Check the NVS partition as it was read back; FlashFailure differs."""
+def nvs(image: bytes, record: FactoryRecord, values: Sequence[Entry] = ()) -> None:
+    """Check the NVS partition as it was read back; FlashFailure differs.
+
+    values: what it is to have beside the record, and nothing else.
+    """
     try:
-        blob = store.read(image).get((NAMESPACE, KEY))
+        there = store.read(image)
+        blob = there.pop((NAMESPACE, KEY), None)
         if not isinstance(blob, bytes):
             raise FlashFailure("differs", "there is no factory record in the NVS read back")
         found = unpack(blob, record.mac)
@@ -61,6 +66,10 @@ def nvs(image: bytes, record: FactoryRecord) -> None:
         raise FlashFailure("differs", f"the NVS read back is not as written: {error}") from None
     if found.pack() != record.pack():
         raise FlashFailure("differs", "the factory record read back is not the one written")
+    wanted = store.read(store.partition(values, len(image)))
+    for name in sorted({*wanted, *there}):
+        if there.get(name) != wanted.get(name):
+            raise FlashFailure("differs", f"{'/'.join(name)} in NVS is not as written")
 
 
 def filesystem(found: Mapping[str, bytes], files: Mapping[str, bytes]) -> None:

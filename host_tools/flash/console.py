@@ -1,7 +1,8 @@
 """The console of a board that boots: what its lines mean for the factory.
 
 Owns the lines' forms, which are rim.guest's, rim.away's and rim.aftermath's, ESP-IDF's and the
-ROM's. Doesn't own the line they come from, nor the time.
+ROM's. Doesn't own the line they come from, nor the time. An application is started when the hub
+has let the board in, at once if it has a journal; whether it bears that is seen only then.
 """
 
 import re
@@ -15,7 +16,9 @@ _FIRMWARE = re.compile(_LOG + r"keystead (\S+), MAC ([0-9a-f:]{17})$")
 _RECORD = re.compile(_LOG + r"factory record: (\S+), ID scope (\S+)$")
 _FAILURE = re.compile(_LOG + r"FAILURE (\d+) (.*)$")
 _CONNECTED = re.compile(_LOG + r"hub: connected$")
-# seen on the line before MicroPython starts: what -> (reason, in words)
+_PLACE = re.compile(_LOG + r' *File "([^"]+)", line (\d+)')  # in a traceback, the innermost last
+_RETURNED = re.compile(_LOG + r"app\.py returned; staying connected$")
+# in lines that are not the firmware's: what -> (reason, in words)
 _TROUBLE = (
     ("invalid header: 0x", "boot-failed", "the ROM finds no program in flash"),
     ("flash read err", "boot-failed", "the ROM can not read the flash"),
@@ -33,13 +36,29 @@ _TROUBLE = (
 )
 # failures of what the factory wrote; all others are of the place the board stands at
 _RECORD_GROUP = 2
-_OURS = ("bug", "out-of-memory", "config-invalid", "roots-absent", "app-absent")
+_OURS = ("bug", "out-of-memory", "config-invalid", "roots-absent")
+_APP_BROKEN = "app-broken", "out-of-memory: app.py"
+_APP_ABSENT = "app-absent"  # as it was ordered: what is in flash has been compared
 # told in place of the record's line: without a network configured the firmware goes no further
 _UNSET = "network-unset"
 _CONNECTS = 30  # seconds from the end of a first boot's wait to its hub
+APP = 4.0  # seconds to compile an application and come upon what it can not bear at its start
 
 
-class Boot:
+class _Watched:
+    """What is watched for whatever is waited for: failures, and where a traceback has pointed."""
+
+    _where = ""
+
+    def _failure(self, line: str) -> str:
+        """Return the failure's name that a line tells, "" for none; FlashFailure if it is ours."""
+        if match := _PLACE.search(line):
+            self._where = f" ({printable(match[1])}, line {match[2]})"
+        match = _FAILURE.search(line)
+        return _refuse_ours(int(match[1]), match[2], self._where) if match else ""
+
+
+class Boot(_Watched):
     """A boot as its console tells it; take() line after line until it says that is enough."""
 
     def __init__(self, mac: bytes, registration_id: str, version: str) -> None:
@@ -69,8 +88,8 @@ class Boot:
         elif match := _RECORD.search(line):
             self._check_record(match[1])
             return self.started
-        elif match := _FAILURE.search(line):
-            return self.started and _refuse_ours(int(match[1]), match[2]) == _UNSET
+        elif self.started:
+            return self._failure(line) == _UNSET
         return False
 
     def _check_firmware(self, version: str, mac: str) -> None:
@@ -91,7 +110,7 @@ class Boot:
             )
 
 
-class Registration:
+class Registration(_Watched):
     """The same until the hub has let the board in: now the network matters as well."""
 
     def __init__(self, seconds: float = 0, spread: int = 0) -> None:
@@ -113,23 +132,35 @@ class Registration:
     def take(self, line: str) -> bool:
         """Take a line; return whether the board is connected. FlashFailure."""
         _refuse_trouble(line)
-        if match := _FAILURE.search(line):
-            reason = _refuse_ours(int(match[1]), match[2])
-            self.last_failure = f"{match[1]} {printable(match[2])}"
-            if reason == _UNSET:
+        if name := self._failure(line):
+            self.last_failure = printable(line.partition("FAILURE ")[2])
+            if name == _UNSET:
                 raise FlashFailure("not-registered", "the board has no network configured")
         return bool(_CONNECTED.search(line))
 
 
+class Application(_Watched):
+    """The application's first seconds, from when the hub has let the board in."""
+
+    def take(self, line: str) -> bool:
+        """Take a line; return whether there is nothing more to see. FlashFailure app-broken."""
+        _refuse_trouble(line)
+        return self._failure(line) == _APP_ABSENT or bool(_RETURNED.search(line))
+
+
 def _refuse_trouble(line: str) -> None:
+    if re.match(_LOG, line):  # of what goes wrong there, its own FAILURE says more
+        return
     for words, reason, what in _TROUBLE:
         if words in line:
             raise FlashFailure(reason, f"{what}; it says: {printable(line)}")
 
 
-def _refuse_ours(number: int, told: str) -> str:
+def _refuse_ours(number: int, told: str, where: str) -> str:
     """Return the failure's name if it is not of what was written; else raise FlashFailure."""
     name = re.split("[ :]", told, maxsplit=1)[0]
+    if told.startswith(_APP_BROKEN):
+        raise FlashFailure("app-broken", f"the board says: {number} {printable(told)}{where}")
     if number // 10 == _RECORD_GROUP:
         raise FlashFailure("record-failed", f"the board says: {number} {printable(told)}")
     if name in _OURS:

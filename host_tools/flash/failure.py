@@ -19,6 +19,8 @@ REMEDIES = {
     "other-identity": "find out whose board it is; --replace-identity overwrites it",
     "batch-used-up": "plan another batch: `keystead batch create`",
     "other-key": "is this the batch's group key? --replace-identity takes a new one",
+    "twin-mac": "a MAC is one board's: find out which of the two is the copy, take that one away",
+    "values-absent": "give its row by --mfg-config and --mfg-values",
     "board-swapped": "leave the board on its port until it is done; run the command again",
     # while it is written
     "write-failed": "run the command again; if it comes back, the flash or the line is bad",
@@ -35,6 +37,7 @@ REMEDIES = {
     "proof-absent": "run the command again; if it comes back, see that app.py lets Ctrl-C end it",
     "proof-wrong": "keep the board apart: it does not hold the key that was derived for it",
     "not-registered": "look at the network and at DPS: docs/failures.md; then run it again",
+    "app-broken": "mend app.py, or let it bear what the station does not have; then run it again",
     # at any time
     "worker-died": "run the command again; if it comes back, send us what was printed",
     "bug": "a fault in Keystead: run the command again; if it comes back, tell us the name",

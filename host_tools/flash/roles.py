@@ -64,6 +64,9 @@ class Book(Protocol):
     def append(self, registration_id: str, kind: str, **facts: Any) -> object:
         """Append an event."""
 
+    def refuse(self, batch_name: str, mac: bytes, chip: str, **facts: Any) -> object:
+        """Append that a board was turned away before anything was written to it."""
+
     def by_mac(self, mac: bytes) -> Identity | None:
         """Return a board's identity, None if it has none yet."""
 
@@ -82,7 +85,7 @@ class Told(Protocol):
         """Take the step that begins."""
 
     def chip(self, chip: Chip) -> None:
-        """Take what is on the port."""
+        """Take what is on the port; FlashFailure where that is being made on another port."""
 
     def identity(self, identity: Identity) -> None:
         """Take whose it is, or would be."""

@@ -20,8 +20,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from host_tools.flash.course import STEPS
 from host_tools.flash.station import News, Outcome
-from host_tools.flash.steps import STEPS
 
 _DOING = {
     "connect": "looking who is there",

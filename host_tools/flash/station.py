@@ -11,34 +11,21 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from host_tools.device_keys import DeviceKeys
 from host_tools.errors import CommandError
 from host_tools.flash.chip import Chip, Traffic
+from host_tools.flash.course import StillThere
 from host_tools.flash.failure import FlashFailure
 from host_tools.flash.link import Link
+from host_tools.flash.notes import reason_of
 from host_tools.flash.roles import Book
-from host_tools.flash.steps import Line, Order, StillThere
-from host_tools.key_sources import KeySource
+from host_tools.flash.steps import Line, Order
 from host_tools.ledger import Identity
 
 _LOOK = 1.0  # seconds between two looks whether a board was put on a port
 # of a port that is to be used again and again: there is no board on it yet, there never will be
 _EMPTY = ("no-answer", "port-absent", "port-lost")
 _FINAL = ("worker-died", "interrupted", "port-busy", "batch-used-up")
-
-
-class DeviceKeys:
-    """Device keys from the group's key sources, for threads: tokens and prompts have one place."""
-
-    def __init__(self, primary: KeySource, secondary: KeySource | None = None) -> None:
-        self._primary, self._secondary = primary, secondary
-        self._lock = threading.Lock()
-
-    def device_keys(self, registration_id: str) -> tuple[bytes, bytes]:
-        """See roles.Keys."""
-        with self._lock:
-            primary = self._primary.derive(registration_id)
-            other = self._secondary.derive(registration_id) if self._secondary else b""
-        return primary, other
 
 
 @dataclass(frozen=True)
@@ -71,6 +58,30 @@ class Outcome:
         if self.result == "failed":
             told |= {"step": self.step, "reason": self.reason, "message": self.message}
         return told
+
+
+class _Underway:
+    """The boards that are being made, by MAC, and the one port that each is on.
+
+    Of this process only: of another one's attempt nobody knows whether it is still alive.
+    """
+
+    def __init__(self) -> None:
+        self._ports: dict[bytes, str] = {}
+        self._lock = threading.Lock()
+
+    def claim(self, mac: bytes, port: str) -> None:
+        """Take a board for a port; FlashFailure twin-mac if it is another's at this time."""
+        with self._lock:
+            other = self._ports.setdefault(mac, port) if mac else port
+        if other != port:
+            what = f"the board on {other}, which is being made, says the same MAC {mac.hex(':')}"
+            raise FlashFailure("twin-mac", what)
+
+    def release(self, port: str) -> None:
+        """Let go of a port's board."""
+        with self._lock:
+            self._ports = {mac: one for mac, one in self._ports.items() if one != port}
 
 
 @dataclass(frozen=True)
@@ -107,6 +118,7 @@ class Station:
         self._dry, self._stay = dry, stay
         self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
         self._links: list[Link] = []
+        self._underway = _Underway()
         self._stopped = threading.Event()
 
     def run(self, ports: Sequence[str]) -> Iterator[News]:
@@ -169,8 +181,8 @@ class Station:
                 pass
 
     def _board(self, port: str, link: Link, last: bytes | None) -> Outcome | None:
-        teller = _Teller(port, self._news.put)
-        line = Line(link, self._book, self._keys, self._order, teller, but_not=last)
+        teller = _Teller(port, self._news.put, self._underway)
+        line = Line(link, self._book, self._keys, self._order, teller, but_not=last, place=port)
         result = "would" if self._dry else "good"
         try:
             (line.preview if self._dry else line.flash)()
@@ -180,6 +192,8 @@ class Station:
             return teller.outcome(line, "failed", error)
         except Exception as error:  # the other ports go on
             return teller.outcome(line, "failed", FlashFailure.unforeseen(error))
+        finally:
+            self._underway.release(port)
         return teller.outcome(line, result)
 
 
@@ -190,8 +204,9 @@ def _failed(port: str, failure: FlashFailure) -> Outcome:
 class _Teller:
     """What the steps tell of one board, passed on as news and kept for its outcome."""
 
-    def __init__(self, port: str, put: Callable[[News], None]) -> None:
+    def __init__(self, port: str, put: Callable[[News], None], underway: _Underway) -> None:
         self._port, self._put = port, put
+        self._underway = underway
         self._chip: Chip | None = None
         self._name = ""
         self._step = ""
@@ -201,15 +216,17 @@ class _Teller:
         self._put(News(self._port, step=name))
 
     def chip(self, chip: Chip) -> None:
+        """See roles.Told; FlashFailure twin-mac before anything is written."""
         self._chip = chip
         self._put(News(self._port, mac=chip.mac))
+        self._underway.claim(chip.mac, self._port)
 
     def identity(self, identity: Identity) -> None:
         self._name = identity.registration_id
         self._put(News(self._port, registration_id=self._name))
 
     def outcome(self, line: Line, result: str, error: CommandError | None = None) -> Outcome:
-        reason = error.reason if isinstance(error, FlashFailure) else "ledger" if error else ""
+        reason = reason_of(error) if error else ""
         return Outcome(
             self._port, result, self._chip.mac if self._chip else None, self._name,
             self._step, reason, str(error or ""), sum(line.seconds.values()), line.seconds,

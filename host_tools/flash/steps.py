@@ -6,10 +6,9 @@ run begins at the first step and finds most of it done, and `good` is the last t
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 from host_tools import keys
 from host_tools.batch import Batch
@@ -17,18 +16,21 @@ from host_tools.boards import Board
 from host_tools.errors import CommandError
 from host_tools.flash import check
 from host_tools.flash.chip import Chip, Traffic
-from host_tools.flash.console import Boot, Registration
+from host_tools.flash.console import APP, Application, Boot, Registration
+from host_tools.flash.course import Course, StillThere
 from host_tools.flash.failure import FlashFailure
 from host_tools.flash.load import Load, joined, used
+from host_tools.flash.notes import Attempt, Notes
+from host_tools.flash.own_values import FACT
 from host_tools.flash.proof import Challenge, nonce
 from host_tools.flash.roles import Book, Keys, Port, Told
 from host_tools.images import parts
 from host_tools.images.parts import Part
-from host_tools.ledger import BadEvent, BatchUsedUp, Identity, LedgerError
+from host_tools.ledger import Identity
+from host_tools.nvs import Entry
 from keystead.failure import Failure
 from keystead.record import FactoryRecord
 
-STEPS = ("connect", "reserve", "write", "verify", "boot", "prove", "register", "record")
 SLOW = 115_200  # bits/s that every ROM loader and every USB bridge can do
 _BOOT = 45.0  # seconds from reset to the factory record's line; a board with PSRAM takes 10
 
@@ -39,7 +41,8 @@ class Order:
 
     load: flash size in bytes to Load, CommandError where it does not fit; firmware: version that
     the board is to show when it boots; register: seconds it may take to be connected to its hub,
-    0 to not wait for it; spread: seconds that its config.json lets a first boot wait.
+    0 to not wait for it; spread: seconds that its config.json lets a first boot wait; values: what
+    a board's NVS is to have beside its record, FlashFailure where that is not known.
     """
 
     batch: Batch
@@ -51,28 +54,15 @@ class Order:
     replace_identity: bool = False
     boot: float = _BOOT
     spread: int = 0
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One attempt to make a board, as the ledger is told it."""
-
-    book: Book
-    registration_id: str
-    number: int
-
-    def note(self, kind: str, **facts: Any) -> None:
-        """Append what happened; LedgerError."""
-        self.book.append(self.registration_id, kind, attempt=self.number, **facts)
-
-
-class StillThere(Exception):
-    """The board that was made last is still on the port."""
+    values: Callable[[Identity], Sequence[Entry]] = lambda _: ()
 
 
 @dataclass
 class Line:
-    """One port's way through the steps. but_not: the MAC of a board that is done already."""
+    """One port's way through the steps.
+
+    but_not: the MAC of a board that is done already; place: which port it is, as the user says.
+    """
 
     port: Port
     book: Book
@@ -81,14 +71,21 @@ class Line:
     told: Told
     nonce: Callable[[], str] = nonce
     clock: Callable[[], float] = time.monotonic
-    seconds: dict[str, float] = field(default_factory=dict)
     but_not: bytes | None = None
-    _step: str = "connect"
-    _mac: bytes = b""  # of the board on the port
+    place: str = ""
+    _chip: Chip | None = field(default=None, init=False)  # on the port
+    _values: Sequence[Entry] = field(default=(), init=False, repr=False)  # of its own
     _before: Traffic = field(init=False)
+    _course: Course = field(init=False)
 
     def __post_init__(self) -> None:
         self._before = self.port.traffic
+        self._course = Course(self.told, self.order.batch.name, self.clock)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Return how long this board was at each step."""
+        return self._course.seconds
 
     def used(self) -> Traffic:
         """Return the bytes that this board took on the line."""
@@ -100,9 +97,9 @@ class Line:
         Raises FlashFailure or a LedgerError, as flash() would.
         """
         with self._let_go():
-            with self._at("connect"):
+            with self._course.at("connect"):
                 chip, load = self._meet()
-            with self._at("reserve"):
+            with self._course.at("reserve"):
                 identity, _ = self._identity(chip, load)
                 self.told.identity(identity)
                 self.port.restart()
@@ -112,27 +109,29 @@ class Line:
         """Make the board on the port a good one, or raise why not: FlashFailure, LedgerError.
 
         What fails from the first byte on is in the ledger as `failed`, with step and reason; what
-        is refused before is `noted` there if it has the board, which stays what it is.
+        is refused before is there as `refused`, and gets no identity by that.
         """
-        with self._let_go(), self._noted():
+        notes = Notes(self.book, self.order.batch.name, self.place)
+        with self._let_go(), self._refusing(notes):
             chip, load, identity, record = self._prepare()
-        attempt = self._begin(identity, chip, load, record)
+        attempt = self._begin(notes, identity, chip, load, record)
         try:
             self._make(chip, load, record, attempt)
         except CommandError as error:
-            self._regret(attempt, error)
+            attempt.failed(error)
             raise
         return identity
 
     # ---- before anything is written
 
     def _prepare(self) -> tuple[Chip, Load, Identity, FactoryRecord]:
-        with self._at("connect"):
+        with self._course.at("connect"):
             chip, load = self._meet()
-        with self._at("reserve"):
+        with self._course.at("reserve"):
             _, record_there = self._identity(chip, load)
             identity = self.book.reserve(self.order.batch.name, chip.mac, chip.name)
             check.refuse_other(record_there, identity)  # another station may have been faster
+            self._values = self.order.values(identity)
             self.told.identity(identity)
             record = self._record(identity)
             self._refuse_other_key(identity, record)
@@ -143,7 +142,7 @@ class Line:
         if chip.mac == self.but_not:
             self.port.restart()
             raise StillThere
-        self._mac = chip.mac
+        self._chip = chip
         self.told.chip(chip)
         chip.check(self.order.board.chip, self.order.board.name)
         try:
@@ -161,6 +160,7 @@ class Line:
         if not self.order.replace_identity and not self.port.blank(nvs.offset, nvs.size):
             (image,) = self.port.read([(nvs.offset, nvs.size)])
         check.refuse_other(image, identity, self.book.by_mac(chip.mac) is not None)
+        self.order.values(identity)  # no identity is given away for want of them
         return identity, image
 
     def _record(self, identity: Identity) -> FactoryRecord:
@@ -183,48 +183,49 @@ class Line:
                 f" ({derived[:16]}, the ledger has {str(known)[:16]})",
             )
 
-    def _begin(self, identity: Identity, chip: Chip, load: Load, record: FactoryRecord) -> Attempt:
-        facts = {
-            "chip": chip.description,
-            "esptool": chip.esptool,
-            "keystead": self.order.firmware,
+    def _begin(
+        self, notes: Notes, identity: Identity, chip: Chip, load: Load, record: FactoryRecord
+    ) -> Attempt:
+        return notes.begin(
+            identity.registration_id,
+            fingerprint=keys.fingerprint(record.keys()[0]),
+            chip=chip.description,
+            esptool=chip.esptool,
+            keystead=self.order.firmware,
             **load.facts,
-        }
-        fingerprint = keys.fingerprint(record.keys()[0])
-        number = self.book.begin_attempt(
-            identity.registration_id, "flashing", fingerprint=fingerprint, **facts
+            **({FACT: len(self._values)} if self._values else {}),
         )
-        return Attempt(self.book, identity.registration_id, number)
 
     # ---- from the first byte on
 
     def _make(self, chip: Chip, load: Load, record: FactoryRecord, attempt: Attempt) -> None:
-        with self._at("write"):
-            own = parts.own(load.layout, record.pack())
+        with self._course.at("write"):
+            own = parts.own(load.layout, record.pack(), self._values)
             written, chip = self._write(chip, [*load.pieces(), own])
             attempt.note("flashed", bytes=written, baud=chip.baud)
-        with self._at("verify"):
+        with self._course.at("verify"):
             nvs, disk = self._read_back([own, load.filesystem])
-            check.nvs(nvs, record)
+            check.nvs(nvs, record, self._values)
             check.filesystem(self.port.files(disk), load.files)
             attempt.note("verified", files=len(load.files))
-        with self._at("boot"):
+        with self._course.at("boot"):
             self.port.restart()
             boot = Boot(record.mac, record.registration_id, self.order.firmware)
             self._watch(boot.take, self.order.boot, boot.missing)
             attempt.note("booted")
-        with self._at("prove"):
+        with self._course.at("prove"):
             challenge = Challenge(self.nonce(), record)
             challenge.check(self.port.prove(challenge.nonce))
             attempt.note("proven")
             self.port.restart()
         if self.order.register:
-            with self._at("register"):
+            with self._course.at("register"):
                 registration = Registration(self.order.register, self.order.spread)
                 self._watch(registration.take, self.order.register, registration.missing)
+                self._watch(Application().take, APP)
                 attempt.note("registered")
-        with self._at("record"):
-            attempt.note("good", seconds=self._rounded(), line=self.used().facts())
+        with self._course.at("record"):
+            attempt.note("good", seconds=self._course.rounded(), line=self.used().facts())
 
     def _write(self, chip: Chip, pieces: Sequence[Part]) -> tuple[int, Chip]:
         """Write; once more and slowly where the line was too fast for it."""
@@ -249,43 +250,21 @@ class Line:
         ]
 
     def _watch(
-        self, take: Callable[[str], bool], seconds: float, missing: Callable[[], FlashFailure]
+        self,
+        take: Callable[[str], bool],
+        seconds: float,
+        missing: Callable[[], FlashFailure] | None = None,
     ) -> None:
+        """Watch the console until take() has enough; missing: what to raise if it never has."""
         end = self.clock() + seconds
         while (left := end - self.clock()) > 0:
             line = self.port.line(left)
             if line is not None and take(line):
                 return
-        raise missing()
+        if missing:
+            raise missing()
 
-    # ---- time and blame
-
-    @contextmanager
-    def _at(self, name: str) -> Iterator[None]:
-        self._step = name
-        self.told.step(name)
-        begun = self.clock()
-        try:
-            yield
-        except FlashFailure as failure:
-            failure.step = failure.step or name
-            raise
-        except BatchUsedUp:
-            what = f"every serial of batch {self.order.batch.name} has its board"
-            full = FlashFailure("batch-used-up", what)
-            full.step = name
-            raise full from None
-        except (CommandError, StillThere):
-            raise
-        except Exception as error:  # whatever it is: the board is not good, and that is noted
-            bug = FlashFailure.unforeseen(error)
-            bug.step = name
-            raise bug from None
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0) + self.clock() - begun
-
-    def _rounded(self) -> Mapping[str, float]:
-        return {name: round(seconds, 3) for name, seconds in self.seconds.items()}
+    # ---- turned away
 
     @contextmanager
     def _let_go(self) -> Iterator[None]:
@@ -293,39 +272,17 @@ class Line:
         try:
             yield
         except CommandError:
-            if self._mac:
+            if self._chip and self._chip.mac:
                 with suppress(FlashFailure):  # it may be gone
                     self.port.restart()
             raise
 
     @contextmanager
-    def _noted(self) -> Iterator[None]:
-        """Have the ledger note a refusal, if it knows the board; which stays what it is."""
+    def _refusing(self, notes: Notes) -> Iterator[None]:
+        """Have the ledger know of a board that is refused, of which nothing else tells."""
         try:
             yield
-        except FlashFailure as failure:
-            try:
-                known = self.book.by_mac(self._mac) if self._mac else None
-                if known:
-                    name = known.registration_id
-                    _tell(failure, lambda **f: self.book.append(name, "noted", **f))
-            except LedgerError as refusal:
-                raise failure.unrecorded(refusal) from None
+        except CommandError as error:
+            if chip := self._chip:
+                notes.refused(chip.mac, chip.name, self._course.step, error)
             raise
-
-    def _regret(self, attempt: Attempt, error: CommandError) -> None:
-        if not isinstance(error, FlashFailure):  # the ledger's: it takes no more of this attempt
-            return
-        try:
-            _tell(error, lambda **facts: attempt.note("failed", **facts))
-        except LedgerError as refusal:
-            raise error.unrecorded(refusal) from None
-
-
-def _tell(failure: FlashFailure, note: Callable[..., object]) -> None:
-    """Note a failure; without its detail where that looks like a key, as a board's words may."""
-    facts = {"step": failure.step, "reason": failure.reason}
-    try:
-        note(**facts, detail=failure.detail)
-    except BadEvent:
-        note(**facts)

@@ -4,6 +4,7 @@ Owns reading and checking what a user gives. A configuration holds a network's p
 the compiled firmware passes through a temporary folder. Doesn't own the filesystem made of them.
 """
 
+import argparse
 import ast
 import functools
 import json
@@ -21,6 +22,14 @@ from keystead.failure import Failure
 _LARGEST = 1 << 20  # bytes of a file that are looked at
 _TOO_LARGE = f"is larger than {_LARGEST} bytes"
 _LONGEST_CONFIG = 4096  # bytes: rim.settings reads no more
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what content() takes of a user: --config, --app, --ca."""
+    add = parser.add_argument
+    add("--config", type=Path, metavar="FILE", help="config.json: docs/configuration.md")
+    add("--app", type=Path, metavar="FILE", help="your app.py: docs/application.md")
+    add("--ca", type=Path, metavar="PEM", help="trust the roots in this file instead of Azure's")
 
 
 def content(

@@ -48,9 +48,14 @@ def put_together(
     return Contents(board, layout, description, version, files, shared, facts)
 
 
-def check(board: Board, image: bytes) -> None:
-    """Raise CommandError if an image can not run on a board, however large its flash may be."""
-    app_image.describe(image, board, partitions.layout(image, board, _LARGEST))
+def check(board: Board, image: bytes) -> Layout:
+    """Return an image's layout in a flash that is larger than any.
+
+    Raises CommandError if it can not run on a board, however large its flash may be.
+    """
+    layout = partitions.layout(image, board, _LARGEST)
+    app_image.describe(image, board, layout)
+    return layout
 
 
 def _facts(description: Description, image: bytes, vfs: bytes) -> dict[str, str]:

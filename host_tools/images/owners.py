@@ -5,13 +5,13 @@ keys are held for one board at a time.
 """
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from host_tools import identity
 from host_tools.batch import Batch
+from host_tools.device_keys import DeviceKeys
 from host_tools.errors import CommandError
 from host_tools.images.device_files import Owner
-from host_tools.key_sources import KeySource
 from host_tools.ledger import Ledger
 from keystead.failure import Failure
 from keystead.record import FactoryRecord
@@ -27,13 +27,10 @@ def of_arguments(args: argparse.Namespace) -> Owner:
     return Owner(args.serial or "", identity.factory_record(args))
 
 
-def of_batch(
-    batch: Batch, names: Names, source: KeySource, secondary: KeySource | None
-) -> Iterator[Owner]:
+def of_batch(batch: Batch, names: Names, keys: DeviceKeys) -> Iterator[Owner]:
     """Give the boards of a batch, each with the keys derived for it. Raises CommandError."""
-    derive_second: Callable[[str], bytes] = secondary.derive if secondary else lambda _: b""
     for serial, name, mac in names:
-        pair = source.derive(name), derive_second(name)
+        pair = keys.device_keys(name)
         try:
             record = FactoryRecord(mac, batch.id_scope, name, *pair, batch.endpoint)
         except Failure as error:

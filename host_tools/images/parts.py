@@ -1,6 +1,6 @@
 """The parts that are written to a board, each with its offset, and one file made of them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from host_tools.boards import Board
@@ -34,10 +34,14 @@ def shared(board: Board, image: bytes, filesystem: bytes, layout: Layout) -> tup
     )
 
 
-def own(layout: Layout, record: bytes) -> Part:
-    """Return the one part that is a board's own: NVS with its factory record (packed). Secret."""
-    entry = Entry(NAMESPACE, KEY, "binary", record)
-    return Part("nvs", layout.nvs.offset, partition([entry], layout.nvs.size), secret=True)
+def own(layout: Layout, record: bytes, values: Sequence[Entry] = ()) -> Part:
+    """Return the one part that is a board's own: NVS with its factory record (packed). Secret.
+
+    values: what it has besides. Raises NvsError if they do not fit.
+    """
+    # last: a blob goes into whatever room the others leave, wherever a page ends
+    entries = [*values, Entry(NAMESPACE, KEY, "binary", record)]
+    return Part("nvs", layout.nvs.offset, partition(entries, layout.nvs.size), secret=True)
 
 
 class OwnParts:

@@ -17,7 +17,7 @@ from host_tools.ledger.database import Database
 from host_tools.ledger.errors import LedgerError, UnknownBoard
 from host_tools.ledger.model import BatchCount, Event, Identity, Made, Verdict
 from host_tools.ledger.reserving import Choice, batch_of, batch_row, unit_of
-from keystead.registration_id import parse_mac
+from keystead.registration_id import format_mac, parse_mac
 
 _PAGE = 1000  # rows at once
 _IDENTITY, _EVENT, _UNIT = tables.identity.c, tables.event.c, tables.unit.c
@@ -56,10 +56,12 @@ class Archive:
         with self._database.reading() as connection:
             return batch_of(batch_row(connection, name))
 
-    def units(self, batch_name: str) -> Iterator[Unit]:
-        """Give the units of a batch in their order; UnknownBatch."""
+    def units(self, batch_name: str, free: bool = False) -> Iterator[Unit]:
+        """Give the units of a batch in their order; UnknownBatch. free: those without a board."""
         self.batch(batch_name)
         wanted = select(tables.unit).where(_UNIT.batch == batch_name)
+        if free:
+            wanted = wanted.where(_UNIT.taken == 0)
         return (unit_of(row) for row in self._pages(wanted, _UNIT.place))
 
     def count(self, batch_name: str) -> BatchCount:
@@ -153,6 +155,23 @@ class Archive:
             wanted = wanted.where(_EVENT.registration_id == name)
         return (event_of(row) for row in self._pages(wanted, _EVENT.number))
 
+    def refusals(self, batch: str | None = None) -> Iterator[Event]:
+        """Give the boards that were refused, each time one was, oldest first; UnknownBatch."""
+        if batch is not None:
+            self.batch(batch)
+        wanted = select(tables.event).where(_EVENT.kind == rules.REFUSED)
+        found = (event_of(row) for row in self._pages(wanted, _EVENT.number))
+        return (one for one in found if batch in (None, one.facts.get("batch")))
+
+    def refused(self, mac: bytes) -> list[Event]:
+        """Return the refusals of a board from before it had an identity, oldest first."""
+        wanted = select(tables.event).where(
+            _EVENT.registration_id.is_(None), _EVENT.kind == rules.REFUSED
+        )
+        shown = format_mac(mac, ":")
+        found = (event_of(row) for row in self._pages(wanted, _EVENT.number))
+        return [one for one in found if one.facts.get("mac") == shown]
+
     # in pieces: whoever takes long over one holds nothing open meanwhile
     def _pages(self, wanted: Select[Any], order: ColumnElement[int]) -> Iterator[Any]:
         after = -1
@@ -169,6 +188,14 @@ class Archive:
         """Return "NUMBER:HASH" of the last event, which is to be kept elsewhere."""
         with self._database.reading() as connection:
             return chain.head(*last(connection))
+
+    def check_chain(self, progress: Callable[[int], object] = lambda number: None) -> None:
+        """Check that no event was changed since it was written; raise Tampered.
+
+        The chain alone: it takes a fraction of what verify() does, which compares the tables too.
+        """
+        with self._database.reading() as connection:
+            verifying.check_chain(connection, self._database.dialect.name, progress)
 
     def verify(
         self,

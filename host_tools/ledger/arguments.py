@@ -1,13 +1,18 @@
-"""Arguments: how verbs are told which ledger is meant, and which station they are."""
+"""Arguments: how verbs are told which ledger is meant, and which station they are.
+
+Owns how a ledger is opened for a verb, with its chain checked first where boards are made. Doesn't
+own the check (verifying.py).
+"""
 
 import argparse
 import os
 
+from rich.console import Console
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from host_tools.errors import CommandError
-from host_tools.ledger.errors import NoLedger
+from host_tools.ledger.errors import NoLedger, Tampered
 from host_tools.ledger.ledger import Ledger
 from host_tools.ledger.opening import open_ledger
 
@@ -18,8 +23,13 @@ _SECRET = {
 }  # fmt: skip
 
 
-def add_arguments(parser: argparse.ArgumentParser, station: bool = True) -> None:
-    """Declare --ledger and, for those who write, --station."""
+def add_arguments(
+    parser: argparse.ArgumentParser, station: bool = True, makes: bool = False
+) -> None:
+    """Declare --ledger and, for those who write, --station.
+
+    makes: the verb makes boards, so opened() checks the chain unless --unverified is given.
+    """
     parser.add_argument(
         "--ledger",
         metavar="PLACE",
@@ -28,10 +38,20 @@ def add_arguments(parser: argparse.ArgumentParser, station: bool = True) -> None
     )
     if station:
         parser.add_argument("--station", help="who writes (default: this machine's name)")
+    if makes:
+        parser.add_argument(
+            "--unverified",
+            action="store_true",
+            help="do not check first that no event of the ledger was changed, which takes a"
+            " second for 10 000 boards",
+        )
 
 
 def opened(args: argparse.Namespace, create: bool = False) -> Ledger:
-    """Return the ledger that the arguments mean, a context manager; LedgerError."""
+    """Return the ledger that the arguments mean, a context manager; LedgerError.
+
+    For a verb that makes boards its chain is checked, unless --unverified: Tampered.
+    """
     if args.ledger and _has_password(args.ledger):
         raise CommandError(
             "--ledger holds a password, and every user of this machine can read a command line:"
@@ -40,7 +60,25 @@ def opened(args: argparse.Namespace, create: bool = False) -> Ledger:
     place = args.ledger or os.environ.get(VARIABLE)
     if not place:
         raise NoLedger(f"no ledger: name one with --ledger, or in ${VARIABLE}")
-    return open_ledger(place, getattr(args, "station", None), create)
+    found = open_ledger(place, getattr(args, "station", None), create)
+    if not getattr(args, "unverified", True):
+        _check(found)
+    return found
+
+
+# every event is read: one that was changed long ago is no reason to trust those since
+def _check(found: Ledger) -> None:
+    try:
+        total = found.head().partition(":")[0]
+        with Console(stderr=True).status("checking the ledger") as status:
+            found.check_chain(
+                lambda number: status.update(f"checking the ledger: event {number} of {total}")
+            )
+    except BaseException as error:
+        found.close()
+        if isinstance(error, Tampered):
+            raise error.advised() from None
+        raise
 
 
 def _has_password(place: str) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from host_tools.ledger.errors import BadEvent, LedgerError
+from host_tools.ledger.errors import BadEvent, LedgerError, Tampered
 from host_tools.ledger.model import Event
 
 START = "0" * 64
@@ -29,11 +29,15 @@ _KEY = re.compile(r"(?<![A-Za-z0-9+/])([A-Za-z0-9+/]{43}=|[A-Za-z0-9+/]{86}==)(?
 _HEAD = re.compile(r"(?:([0-9]{1,18}):)?([0-9a-f]{64})")
 
 
+# made once: json.dumps() makes one for each call, which takes longer than to write an event
+_WRITTEN = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+)
+
+
 def canonical(value: object) -> str:
     """Return the one JSON text of a value; ValueError or TypeError if it has none."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
-    )
+    return _WRITTEN.encode(value)
 
 
 def digest(
@@ -63,6 +67,37 @@ def follow(
     text = canonical(facts)
     made = digest(number, at, station, kind, registration_id, text, previous)
     return Event(number, at, station, kind, registration_id, json.loads(text), previous, made)
+
+
+class Walk:
+    """A walk along the chain as it was written; number, hash: of the event it has come to."""
+
+    def __init__(self) -> None:
+        self.number, self.hash = 0, START
+
+    def step(
+        self,
+        number: int,
+        at: str,
+        station: str,
+        kind: str,
+        registration_id: str | None,
+        facts: str,
+        previous: str,
+        hash_: str,
+    ) -> None:
+        """Go on by one event, as it stands in its table, or raise Tampered."""
+        if number != self.number + 1:
+            raise Tampered(self.number + 1, f"is missing; the next is {number}")
+        if previous != self.hash:
+            raise Tampered(number, "does not follow the event before it")
+        try:
+            made = digest(number, at, station, kind, registration_id, facts, previous)
+        except (TypeError, ValueError):  # a table without types may hold anything
+            made = ""
+        if made != hash_:
+            raise Tampered(number, f"{kind} was changed: its hash is not its own")
+        self.number, self.hash = number, hash_
 
 
 def moment(seconds: float) -> str:

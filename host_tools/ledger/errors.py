@@ -46,6 +46,15 @@ class Tampered(LedgerError):
         """what: the finding, without the event's number."""
         super().__init__(f"the ledger was tampered with: event {number}: {what}")
         self.number = number
+        self._what = what
+
+    def advised(self) -> "Tampered":
+        """Return the same with what to do, for whoever was about to make boards."""
+        return Tampered(
+            self.number,
+            f"{self._what}; so nothing was done: keep this ledger as it is, and go on as"
+            " docs/ledger.md says under 'Going on after tampering'",
+        )
 
 
 class UnknownBatch(LedgerError):

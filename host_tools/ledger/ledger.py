@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 import host_tools.ledger.chain as chain
+import host_tools.ledger.refusing as refusing
 import host_tools.ledger.rules as rules
 import host_tools.ledger.tables as tables
 from host_tools.batch import Batch, Unit
@@ -114,4 +115,15 @@ class Ledger(Archive):
         checked = chain.fit(facts)
         return self._database.write(
             lambda connection: self._writer(connection).of_board(registration_id, kind, checked)
+        )
+
+    def refuse(self, batch_name: str, mac: bytes, chip: str, **facts: Any) -> Event:
+        """Append that a board was turned away before anything was written to it.
+
+        It gets no identity by that, and one that it has stays what it is. mac: b"" if the chip
+        does not tell it; facts: port, step, reason, detail. Raises UnknownBatch, BadEvent.
+        """
+        checked = chain.fit(refusing.about(batch_name, mac, chip, facts))
+        return self._database.write(
+            lambda connection: refusing.refuse(self._writer(connection), batch_name, mac, checked)
         )

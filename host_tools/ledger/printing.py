@@ -21,6 +21,7 @@ _STYLES = {
     "good": "bold green",
     "failed": "bold red",
     "scrapped": "red",
+    "refused": "red",
     "reserved": "dim",
     "imported": "dim",
     "proven": "green",
@@ -138,16 +139,18 @@ def states_of(count: BatchCount) -> str:
     return ", ".join(f"{number} {state}" for state, number in sorted(count.states.items()))
 
 
-def batch_row(batch: Batch, count: BatchCount) -> list[str]:
-    """Return the cells of one batch."""
-    done = count.states.get("good", 0)
+def refusal_row(event: Event) -> list[str]:
+    """Return the cells of one refusal."""
+    facts = {name: "" if value is None else str(value) for name, value in event.facts.items()}
     return [
-        batch.name,
-        batch.board,
-        f"{done} of {count.units} good",
-        f"{count.free} free",
-        states_of(count),
-        batch.note,
+        event.at[:19].replace("T", " "),
+        facts.get("batch", ""),
+        facts.get("mac", "") or "no MAC",
+        facts.get("chip", ""),
+        facts.get("reason", ""),
+        event.station,
+        facts.get("port", ""),
+        facts.get("detail", ""),
     ]
 
 

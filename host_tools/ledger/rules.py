@@ -18,8 +18,10 @@ ISSUES = ("reserved", "imported")  # a registration ID is given away; imported: 
 BEGINNINGS = ("flashing", "retrofitting")
 STEPS = ("flashed", "retrofitted", "verified", "booted", "proven", "registered")
 ENDS = ("good", "failed")
+# turned away before anything was written to it; the only one that a board without identity has
+REFUSED = "refused"
 # at any time, and the board stays what it is
-NOTES = ("checked", "noted")
+NOTES = ("checked", "noted", REFUSED)
 KINDS = (*BEGINNINGS, *STEPS, *ENDS, "scrapped", "restored", *NOTES)
 STATES = (*ISSUES, *BEGINNINGS, *STEPS, *ENDS, "scrapped")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, Select, func, select
 
 import host_tools.ledger.chain as chain
 import host_tools.ledger.guarding as guarding
@@ -56,6 +56,25 @@ def verify(
         len(replay.identities),
         chain.head(replay.number, replay.hash),
     )
+
+
+def check_chain(connection: Connection, dialect: str, progress: Callable[[int], object]) -> None:
+    """Check that the events are those that were written; raise Tampered.
+
+    The tables beside them are looked at for events that were cut off only.
+    """
+    walk = chain.Walk()
+    with _rows(connection, select(tables.event).order_by(tables.event.c.number)) as rows:
+        for row in rows:
+            walk.step(*tuple(row))
+            if walk.number % _PAGE == 0:
+                progress(walk.number)
+    progress(walk.number)
+    for column in (tables.identity.c.event, tables.batch.c.event):
+        known = connection.execute(select(func.max(column))).scalar_one() or 0
+        if known > walk.number:
+            raise Tampered(walk.number + 1, f"is missing, and all up to {known}")
+    guarding.check_triggers(connection, dialect, walk.number)
 
 
 def _walk(

@@ -3,7 +3,8 @@
 Owns what a chip may find on a page after power was cut at any byte, and how it is put right: an
 entry counts when its state says written, and that of all its data; what is half there is marked
 erased. Doesn't own which page is written to (store.py). The order of writes is that of ESP-IDF's
-nvs_page.cpp: bytes first, then states; states of a longer entry from its end to its begin.
+nvs_page.cpp: bytes first, then states; states of a longer entry from its end to its begin; but an
+entry is erased after its data.
 """
 
 import struct
@@ -88,7 +89,7 @@ class LivePage:
             or end != place + item.span
             or any(state != page.WRITTEN for state in self._states[place:end])
         ):
-            self._mark(place, end, page.ERASED)
+            self._erase(place, end)
             self._next = max(self._next, end)
         else:
             self.items[place] = item
@@ -149,8 +150,15 @@ class LivePage:
 
     def erase_entry(self, place: int) -> None:
         """Mark an entry and its data erased."""
-        self._mark(place, place + self.items[place].span, page.ERASED)
+        self._erase(place, place + self.items[place].span)
         del self.items[place]
+
+    def _erase(self, begin: int, end: int) -> None:
+        # the entry last, where ESP-IDF may be cut off with it erased and its data not: bytes of a
+        # blob that look like an entry would be one
+        if end - begin > 1:
+            self._mark(begin + 1, end, page.ERASED)
+        self._mark(begin, begin + 1, page.ERASED)
 
     def _mark(self, begin: int, end: int, state: int) -> None:
         for place in range(begin, end):

@@ -42,6 +42,7 @@ class Meeting:
     told: Told
     patience: float = 20.0
     step: str = "connect"
+    facts: BoardFacts | None = None  # of the board, once it has told them
 
     @contextmanager
     def at(self, name: str, total: int = 0) -> Iterator[None]:
@@ -78,13 +79,23 @@ class Meeting:
                 raise
             raise unforeseen(error) from None
 
+    @contextmanager
+    def noting_refusal(self) -> Iterator[None]:
+        """Have the owner write down that the board was turned away."""
+        try:
+            yield
+        except CommandError as error:
+            if self.facts is not None:
+                self.owner.refuse(self.facts, self.step, error)
+            raise
+
     def meet(self, recover: bool) -> Met:
         """Look at the board; RetrofitFailure if it may not be taken.
 
         recover: put it back first, if an earlier retrofit was interrupted.
         """
         with self.at("identify"):
-            facts = board_facts.ask(self.port.repl)
+            self.facts = facts = board_facts.ask(self.port.repl)
             self.told.fact(f"MicroPython {facts.release} on {facts.machine}")
             self.told.fact(f"MAC {facts.mac.hex(':')}, {facts.free} bytes are free")
             left = install.left(self.port.repl)
@@ -112,14 +123,14 @@ class Meeting:
             raise RetrofitFailure(
                 "other-identity",
                 f"the board holds the record of {found.registration_id}, of another board with MAC"
-                f" {found.mac.hex(':')}: find out why; --replace overwrites it",
+                f" {found.mac.hex(':')}: find out why; --replace-identity overwrites it",
             )
         name = self.owner.name(facts, found)
         if found.registration_id.lower() != name.lower():  # to DPS these are one
             raise RetrofitFailure(
                 "other-identity",
                 f"the board is {found.registration_id} already, not {name}: --keep leaves it that,"
-                " --replace makes it the other",
+                " --replace-identity makes it the other",
             )
 
     def plan(self, met: Met) -> tuple[Plan, dict[str, bytes]]:

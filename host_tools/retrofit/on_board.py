@@ -23,8 +23,9 @@ def _make_folders(path):
             os.mkdir(path[:at])
         at = path.find("/", at + 1)
 def _move(old, new):
-    _make_folders(new)
-    os.rename(old, new)
+    if _exists(old):
+        _make_folders(new)
+        os.rename(old, new)
 def _paths():
     with open(_MARKER) as file:
         file.readline()
@@ -41,34 +42,22 @@ def _remove(path):
 """
 # the old main.py goes first and the new one comes last: between them nothing is started
 SWITCH = f"""{_COMMON}
-def _aside(path):
-    if _exists(path) and not _exists(_OLD + path):
-        _move(path, _OLD + path)
-def _in_place(path):
-    if _exists(_NEW + path):
-        _move(_NEW + path, path)
 for _kind, _path in _paths():
-    if _kind == "-" or _exists(_NEW + _path):
-        _aside(_path)
+    if (_kind == "-" or _exists(_NEW + _path)) and not _exists(_OLD + _path):
+        _move(_path, _OLD + _path)
 for _kind, _path in _paths():
     if _kind == "+" and _path != {MAIN!r}:
-        _in_place(_path)
-_in_place({MAIN!r})
+        _move(_NEW + _path, _path)
+_move(_NEW + {MAIN!r}, {MAIN!r})
 """
 UNDO = f"""{_COMMON}
-def _take_back(path):
-    if _exists(path) and not _exists(_NEW + path):
-        _move(path, _NEW + path)
-def _restore(path):
-    if _exists(_OLD + path):
-        _move(_OLD + path, path)
 for _kind, _path in _paths():
-    if _kind == "+":
-        _take_back(_path)
+    if _kind == "+" and not _exists(_NEW + _path):
+        _move(_path, _NEW + _path)
 for _kind, _path in _paths():
     if _path != {MAIN!r}:
-        _restore(_path)
-_restore({MAIN!r})
+        _move(_OLD + _path, _path)
+_move(_OLD + {MAIN!r}, {MAIN!r})
 _remove(_OLD)
 os.remove(_MARKER)
 """

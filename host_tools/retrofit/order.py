@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from host_tools.errors import CommandError
 from host_tools.retrofit.board_facts import BoardFacts
 from host_tools.retrofit.record import Found
 from keystead.record import FactoryRecord
@@ -24,6 +25,9 @@ class Owner(Protocol):
 
     def name(self, facts: BoardFacts, found: Found | None) -> str:
         """Return the registration ID that the board would get; nothing is changed."""
+
+    def refuse(self, facts: BoardFacts, step: str, error: CommandError) -> None:
+        """Write down that the board was turned away, at which step and why."""
 
     def record(self, facts: BoardFacts, found: Found | None) -> FactoryRecord:
         """Return its record; from now on the identity is its own."""

@@ -10,11 +10,14 @@ from typing import Any
 
 from host_tools import boards, identity, keys
 from host_tools.batch import Batch
+from host_tools.errors import CommandError
+from host_tools.flash.notes import Notes
 from host_tools.flash.roles import Keys
 from host_tools.ledger import Identity, Ledger, UnknownBoard
 from host_tools.retrofit.board_facts import BoardFacts
 from host_tools.retrofit.failure import RetrofitFailure
 from host_tools.retrofit.record import Found
+from host_tools.serial_line import public_name
 from keystead.failure import Failure
 from keystead.record import FactoryRecord
 from keystead.registration_id import parse_mac
@@ -30,6 +33,7 @@ class LedgerOwner:
     keep: bool = False
     version: str = ""
     replace: bool = False
+    port: str = ""
 
     def name(self, facts: BoardFacts, found: Found | None) -> str:
         """See order.Owner."""
@@ -51,8 +55,8 @@ class LedgerOwner:
         raise RetrofitFailure(
             "other-identity",
             f"the ledger knows no board {found.registration_id} with MAC {facts.mac.hex(':')}:"
-            " write it down first, as docs/factory.md says of boards that were made elsewhere, or"
-            " give it a new identity with --replace",
+            " write it down first, by `keystead ledger import` (docs/ledger.md), or give it a new"
+            " identity with --replace-identity",
         )
 
     def _check_batch(self, known: Identity) -> None:
@@ -80,7 +84,7 @@ class LedgerOwner:
                 "other-key",
                 f"the key derived for {own.registration_id} is not the one of its last run"
                 f" ({derived[:16]}, the ledger has {str(own.fingerprint)[:16]}): is this the"
-                " batch's group key? --replace takes a new one",
+                " batch's group key? --replace-identity takes a new one",
             )
 
     def begin(self, record: FactoryRecord, facts: BoardFacts) -> "LedgerAttempt":
@@ -88,12 +92,18 @@ class LedgerOwner:
         number = self.book.begin_attempt(
             record.registration_id,
             "retrofitting",
+            port=public_name(self.port),
             fingerprint=keys.fingerprint(record.keys()[0]),
             micropython=facts.release,
             machine=facts.machine,
             keystead=self.version,
         )
         return LedgerAttempt(self.book, record.registration_id, number)
+
+    def refuse(self, facts: BoardFacts, step: str, error: CommandError) -> None:
+        """See order.Owner."""
+        notes = Notes(self.book, self.batch.name, self.port)
+        notes.refused(facts.mac, facts.chip, step, error)
 
 
 @dataclass(frozen=True)
@@ -148,6 +158,9 @@ class ArgumentOwner:
     def begin(self, record: FactoryRecord, facts: BoardFacts) -> "NoAttempt":
         """See order.Owner."""
         return NoAttempt()
+
+    def refuse(self, facts: BoardFacts, step: str, error: CommandError) -> None:
+        """See order.Owner."""
 
 
 @dataclass(frozen=True)

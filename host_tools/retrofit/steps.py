@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from host_tools.errors import CommandError
-from host_tools.flash.console import Boot, Registration
+from host_tools.flash.console import APP, Application, Boot, Registration
 from host_tools.flash.proof import Challenge, nonce
 from host_tools.repl import LineLost, ReplError
 from host_tools.retrofit import install, plan, record
@@ -90,7 +90,7 @@ class Retrofit:
     def run(self) -> Result:
         """Make the board on the port a proven one, or leave it as it was and raise why."""
         self.meeting.connect()
-        with self.meeting.going_on_if_refused():
+        with self.meeting.going_on_if_refused(), self.meeting.noting_refusal():
             met = self.meeting.meet(recover=True)
             planned, content = self.meeting.plan(met)
             place = self.meeting.back_up(met) if planned.changes else ""
@@ -176,6 +176,7 @@ class Retrofit:
             self._port.restart()
             if not self._port.watch(registration.take, self.meeting.order.register):
                 raise registration.missing()
+            self._port.watch(Application().take, APP)
             attempt.note("registered")
             self.meeting.enter()
 

@@ -5,7 +5,7 @@ reference manuals of ESP32, ESP32-C3 and ESP32-S3, and which registers esptool r
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from host_tools.errors import CommandError
 from host_tools.virtual_board.efuse_layout import C3_EFUSES, ESP32_EFUSES, S3_EFUSES, EfuseLayout
@@ -51,7 +51,7 @@ class Model:
     boots: tuple[str, str]
     watchdog: int = 0
     secure_boot_entry: int = 0  # a pointer that esptool bends to start its stub on a secure S3
-    registers: Mapping[int, int] = None  # type: ignore[assignment]
+    registers: Mapping[int, int] = field(default_factory=dict)
 
     def said(self, cause: int, download: bool, secure: bool = False) -> bytes:
         """Return what the ROM prints after a reset for this cause; secure: its download mode."""
@@ -61,14 +61,6 @@ class Model:
         text = f"{self.first}rst:{self.resets[cause]},boot:{self.boots[download]}\r\n"
         return (text + waits * download).encode()
 
-
-_SPI = SpiRegisters(0x60002000, 0x1C, 0x20, 0x58)
-_RESETS = {
-    POWER_ON: "0x1 (POWERON)",
-    HARD_RESET: "0xc (RTC_SW_CPU_RST)",
-    WATCHDOG: "0x7 (TG0WDT_SYS_RST)",
-    DEEP_SLEEP: "0x5 (DSLEEP)",
-}
 
 _ESP32 = Model(
     name="esp32",
@@ -102,31 +94,29 @@ _C3 = Model(
     security_info=True,
     bootloader=0,
     efuses=C3_EFUSES,
-    spi=_SPI,
+    spi=SpiRegisters(0x60002000, 0x1C, 0x20, 0x58),
     clock_divider=0x60000014,
     strapping=0x60004038,
     first="ESP-ROM:esp32c3-api1-20210207\r\nBuild:Feb  7 2021\r\n",
-    resets=_RESETS,
+    resets={
+        POWER_ON: "0x1 (POWERON)",
+        HARD_RESET: "0xc (RTC_SW_CPU_RST)",
+        WATCHDOG: "0x7 (TG0WDT_SYS_RST)",
+        DEEP_SLEEP: "0x5 (DSLEEP)",
+    },
     boots=("0xc (SPI_FAST_FLASH_BOOT)", "0x4 (DOWNLOAD(USB/UART0/1))"),
     watchdog=0x60008090,
-    registers={},
 )
-_S3 = Model(
+_S3 = replace(
+    _C3,  # the same registers, but for one
     name="esp32s3",
     title="ESP32-S3",
     chip_id=9,
-    security_info=True,
-    bootloader=0,
     efuses=S3_EFUSES,
-    spi=_SPI,
-    clock_divider=0x60000014,
-    strapping=0x60004038,
     first="ESP-ROM:esp32s3-20210327\r\nBuild:Mar 27 2021\r\n",
-    resets=_RESETS,
     boots=("0x8 (SPI_FAST_FLASH_BOOT)", "0x0 (DOWNLOAD(USB/UART0))"),
     watchdog=0x60008098,
     secure_boot_entry=0x3FCEF688,
-    registers={},
 )
 MODELS = {model.name: model for model in (_ESP32, _C3, _S3)}
 

@@ -6,8 +6,6 @@ as long as the flash chip that it belongs to: RTC memory outlives a reset. No se
 
 import json
 import os
-import shutil
-import tempfile
 import weakref
 from collections.abc import Mapping
 from functools import cache
@@ -17,6 +15,7 @@ from typing import Any
 from host_tools import firmware
 from host_tools.toolchain import micropython
 from host_tools.virtual_board.flash_chip import FlashChip
+from host_tools.virtual_board.held_folder import HeldFolder
 
 _STAND_INS = Path(__file__).parent / "stand_ins"
 _ON_FLASH = _STAND_INS / "on_flash"
@@ -29,7 +28,7 @@ class Room:
     """The folder of one board."""
 
     def __init__(self) -> None:
-        self.path = _folder_for(self, "keystead-chip-")
+        self.path = _folder_for(self)
         for name, folder in _compiled().items():
             (self.path / name).symlink_to(folder)
         (self.path / "files").symlink_to("/proc/self/fd")
@@ -74,7 +73,7 @@ def of(flash: FlashChip) -> Room:
 @cache
 def _compiled() -> dict[str, Path]:
     """Compile the stand-ins once for all boards; return their folders, the first asked first."""
-    folder = _folder_for(_compiled, "keystead-stand-ins-")
+    folder = _folder_for(_compiled)
     firmware.compile_folder(_ON_FLASH, folder / "on_flash")
     firmware.compile_shrunk(_STAND_INS, folder / "stand_ins", [_ON_FLASH])
     # ESP32 images have it in ROM
@@ -82,10 +81,8 @@ def _compiled() -> dict[str, Path]:
     return {name: folder / name for name in ("on_flash", "stand_ins")}
 
 
-def _folder_for(owner: object, prefix: str) -> Path:
+def _folder_for(owner: object) -> Path:
     """Make a folder, in memory where the system has such a place, that goes with its owner."""
-    memory = Path("/dev/shm")
-    place = memory if os.access(memory, os.W_OK | os.X_OK) else None
-    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
-    weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)
-    return folder
+    folder = HeldFolder()
+    weakref.finalize(owner, folder.release)
+    return folder.path

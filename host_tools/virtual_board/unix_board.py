@@ -9,7 +9,6 @@ import json
 import os
 import re
 import signal
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -19,6 +18,7 @@ from pathlib import Path
 from host_tools import firmware, private_file
 from host_tools.errors import CommandError
 from host_tools.toolchain import micropython
+from host_tools.virtual_board.held_folder import HeldFolder
 
 _STAND_INS = Path(__file__).parent / "stand_ins"
 _STAND_INS_HEAP = {32: 17 << 10, 64: 26 << 10}  # bytes they take; a test measures them
@@ -32,10 +32,11 @@ def chip_folder() -> Iterator[Path]:
 
     Its NVS holds a device key: even a command that is killed must not leave it on a disk.
     """
-    memory = Path("/dev/shm")
-    place = memory if os.access(memory, os.W_OK | os.X_OK) else None
-    with tempfile.TemporaryDirectory(prefix="keystead-", dir=place) as folder:
-        yield Path(folder)
+    folder = HeldFolder()
+    try:
+        yield folder.path
+    finally:
+        folder.release()
 
 
 @dataclass

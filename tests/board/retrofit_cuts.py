@@ -83,11 +83,19 @@ def image(*steps):
         put(path, text)
     for path, text in NEW.items():
         put(texts["new"] + path, text)
-    lines = ["+ " + path for path in sorted(NEW)] + ["- /lib/keystead/sas.py"]
+    order = sorted(NEW, key=lambda path: (path != "/main.py", path))  # as Plan.order() has it
+    lines = ["+ " + path for path in order] + ["- /lib/keystead/sas.py"]
     put(texts["marker"], "\n".join(["keep"] + lines) + "\n")  # noqa: RUF005
     for step in steps:
         run(step)
     return data
+
+
+def is_whole(found):
+    """Whether all is there that main.py would start with, should the board start now."""
+    main = found.get("/main.py")
+    files = NEW if main == NEW["/main.py"] else OLD
+    return main is None or all(found.get(path) == text for path, text in files.items())
 
 
 def cut(name, start, recover, wanted):
@@ -105,8 +113,9 @@ def cut(name, start, recover, wanted):
         except OSError as error:
             assert error.errno == 5, error
         mounted(Disk(data))
+        whole = is_whole(tree())
         recover()
-        if tree() != wanted:
+        if tree() != wanted or not whole:
             wrong += 1
             print("cut", left, "of", name, tree())
     print(name, "cut at", count, "writes, wrong:", wrong)

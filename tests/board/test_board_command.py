@@ -28,7 +28,7 @@ def on_the_bench(*words: object) -> Iterator[subprocess.Popen[str]]:
         try:
             yield process
         finally:
-            process.kill()
+            process.terminate()
 
 
 def refusal(*words: object) -> str:
@@ -68,6 +68,25 @@ def test_ctrl_c_ends_it_and_a_kept_flash_keeps_its_mac(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
         assert "Traceback" not in (process.stderr.read() if process.stderr else "")
+
+
+def flash_of(process: subprocess.Popen[str]) -> Path:
+    assert process.stdout
+    return Path(json.loads(process.stdout.readline())["flash"])
+
+
+def test_a_board_that_was_killed_goes_with_its_flash_when_the_next_one_starts() -> None:
+    words = ("--json", "--micropython", "--rfc2217", "127.0.0.1:0")
+    with on_the_bench(*words) as alive, on_the_bench(*words) as killed:
+        kept, left = flash_of(alive), flash_of(killed)
+        killed.kill()
+        killed.wait()
+        with on_the_bench(*words) as following:
+            assert flash_of(following).exists()
+            assert not left.parent.exists()
+            assert kept.exists()
+        assert not alive.poll()
+    assert not kept.parent.exists()
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ import serial  # type: ignore[import-untyped]
 import keystead
 from host_tools import boards, cli, nvs, retrofit_command
 from host_tools.batch import Batch, Unit, units_from_range
+from host_tools.device_keys import DeviceKeys
 from host_tools.errors import CommandError
-from host_tools.flash.station import DeviceKeys
 from host_tools.images import board_files, filesystem
 from host_tools.key_sources import HeldKey
 from host_tools.keys import derive_device_key, encode_key
@@ -128,6 +128,9 @@ class Owner:
     def begin(self, record: FactoryRecord, facts: BoardFacts) -> NoAttempt:
         return NoAttempt()
 
+    def refuse(self, facts: BoardFacts, step: str, error: CommandError) -> None:
+        """Write nothing down."""
+
 
 class Quiet:
     """Told everything; unplugs the board at a step, or so many bytes of flash after it."""
@@ -198,6 +201,7 @@ def test_a_board_in_the_field_becomes_a_good_one_of_the_ledger(
     with open_ledger(str(place)) as book:
         assert book.identity(NAME).state == "good"
         kinds = [event.kind for event in book.events(NAME)]
+        assert list(book.events(NAME))[1].facts["port"] == board.urls[0]
         assert kinds == [
             "reserved", "retrofitting", "retrofitted", "verified", "booted", "proven", "good",
         ]  # fmt: skip
@@ -207,6 +211,29 @@ def test_a_board_in_the_field_becomes_a_good_one_of_the_ledger(
             everything = [path for path in tmp_path.iterdir() if path.name != "flash.bin"]
             assert not [path for path in everything if form in path.read_bytes()]
             assert form.decode("latin-1") not in told
+
+
+def test_a_board_that_is_refused_goes_on_and_is_in_the_ledger_as_refused(
+    board: VirtualBoard, tmp_path: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    place, jig = str(tmp_path / "ledger.db"), board.urls[0].replace("://", "://jig:s3cret@")
+    with open_ledger(place, create=True) as book:
+        book.create_batch(Batch("field", "ESP32_GENERIC", "0ne1"), units_from_range("7..9"))
+    words = ["retrofit", "--port", jig, "--ledger", place, "--batch", "field"]
+    for more in (["--dry-run"], []):
+        monkeypatch.setenv("KEYSTEAD_GROUP_KEY", encode_key(GROUP_KEY))
+        assert cli.main([*words, "--backup", str(tmp_path / "saved"), *more]) == 1
+    assert "the board is an esp32c3, ESP32_GENERIC is an esp32" in capsys.readouterr().err
+    Console(board).wait_for(b"tick")
+    with open_ledger(place) as book:
+        (event,) = book.refusals("field")
+        assert event.registration_id is None
+        facts = {name: event.facts[name] for name in ("mac", "chip", "port", "reason", "step")}
+        assert facts == {
+            "mac": MAC.hex(":"), "chip": "esp32c3", "port": board.urls[0],
+            "reason": "wrong-chip", "step": "identify",
+        }  # fmt: skip
+        assert book.count("field").free == 3
 
 
 def test_a_dry_run_changes_nothing_and_the_board_goes_on(

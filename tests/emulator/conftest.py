@@ -1,4 +1,4 @@
-"""Boards for tests, each on a chip of its own; one cloud for a whole module of MQTT clients."""
+"""Boards for tests, each on a chip of its own; what a cloud is told; one for all MQTT clients."""
 
 import asyncio
 import shutil
@@ -13,6 +13,7 @@ from host_tools.virtual_board.unix_board import UnixBoard
 from keystead.record import FactoryRecord
 from tests.emulator import mqtt_fixtures
 from tests.emulator.mqtt_fixtures import Bench, Neighbour
+from tests.emulator.packet_client import CONFIG
 from tests.emulator.scripted import der
 
 MAC = bytes.fromhex("a1b2c3d4e5f6")
@@ -90,3 +91,11 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 def other(bench: Bench) -> Iterator[Neighbour]:
     with mqtt_fixtures.neighbour(bench) as other:
         yield other
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A file that tells a cloud of one group, whose key is GROUP_KEY."""
+    path = tmp_path / "cloud.toml"
+    path.write_text(CONFIG)
+    return path

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from host_tools.emulator.events import Telemetry
+from tests.emulator.board_bench import Life, story
 from tests.emulator.cloud_fixtures import HUB
 from tests.emulator.conftest import NAME, MakeBoard
-from tests.emulator.test_board_hub import Life, story
 from tests.rim.test_examples import ENERGY, VOLTAGE, Slave, instrument
 
 ROOT = Path(__file__).parents[2]

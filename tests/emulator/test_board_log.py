@@ -2,8 +2,8 @@
 
 import json
 
+from tests.emulator.board_bench import FAST, Life, story
 from tests.emulator.conftest import MakeBoard
-from tests.emulator.test_board_hub import FAST, Life, story
 
 # hangs when it is started for the first time; it need not take the watchdog five minutes to bite
 APP = """

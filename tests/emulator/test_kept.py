@@ -22,7 +22,7 @@ from host_tools.keys import decode_key, encode_key
 from keystead import hub
 from keystead.sas import sas_token
 from tests.emulator.cloud_fixtures import HUB, LIMIT, CloudProcess, awaited, run, start
-from tests.emulator.test_cloud_command import Client
+from tests.emulator.packet_client import Client
 from tests.emulator.test_dps_served import program_token
 from tests.emulator.test_rest import client as control_client
 

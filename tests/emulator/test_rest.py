@@ -23,7 +23,7 @@ from host_tools.keys import decode_key
 from keystead import hub
 from keystead.sas import sas_token
 from tests.emulator.cloud_fixtures import HUB, LIMIT, CloudProcess, awaited, run, running, start
-from tests.emulator.test_cloud_command import Client
+from tests.emulator.packet_client import Client
 
 FREE = ("--port", 0, "--rest-port", 0)
 

@@ -37,8 +37,8 @@ from host_tools.keys import decode_key, encode_key
 from keystead import hub
 from keystead.sas import sas_token
 from tests.emulator.cloud_fixtures import HUB, LIMIT, CloudProcess, awaited, port_of_sdks, running
+from tests.emulator.packet_client import Client
 from tests.emulator.test_azure_iot_hub import CONFIG, OWN_KEY, do
-from tests.emulator.test_cloud_command import Client
 from tests.emulator.test_rest import FREE, client, control
 
 PATH = "/$iothub/websocket"

@@ -234,6 +234,57 @@ class Conduct:
         ledger.append(one.registration_id, "restored", reason="wrong label")
         make(ledger, ledger.reserve("A", mac(1), CHIP))
 
+    def test_a_board_that_is_refused_leaves_a_trace_and_gets_no_identity(self, ledger):
+        ledger.create_batch(batch(), units(2))
+        ledger.create_batch(batch("B"), units(1, "b"))
+        facts = {"port": "/dev/ttyUSB0", "step": "connect", "reason": "wrong-chip", "detail": "x"}
+        first = ledger.refuse("A", mac(1), "esp32", **facts)
+        assert (first.registration_id, first.kind) == (None, "refused")
+        assert first.facts == {
+            **facts, "batch": "A", "mac": "02:00:00:00:00:01", "chip": "esp32",
+        }  # fmt: skip
+        ledger.refuse("B", b"", CHIP, reason="secured")
+        assert (ledger.by_mac(mac(1)), ledger.count("A").free) == (None, 2)
+        assert [one.facts["mac"] for one in ledger.refusals()] == ["02:00:00:00:00:01", None]
+        assert list(ledger.refusals("A")) == ledger.refused(mac(1)) == [first]
+        assert ledger.verify(ledger.head()).identities == 0
+
+    def test_a_board_that_is_refused_stays_what_it_is(self, ledger):
+        ledger.create_batch(batch(), units(1))
+        ledger.refuse("A", mac(1), CHIP, reason="flash-too-small")
+        one = ledger.reserve("A", mac(1), CHIP)
+        attempt = make(ledger, one, "proven")
+        ledger.refuse("A", mac(1), CHIP, reason="other-key")
+        ledger.append(one.registration_id, "good", attempt=attempt)
+        ledger.append(one.registration_id, "scrapped", reason="cracked")
+        ledger.refuse("A", mac(1), CHIP, reason="scrapped")
+        assert ledger.identity(one.registration_id).state == "scrapped"
+        *_, last = ledger.events(one.registration_id)
+        assert (last.kind, last.facts["reason"]) == ("refused", "scrapped")
+        assert [event.facts["reason"] for event in ledger.refused(mac(1))] == ["flash-too-small"]
+        assert len(list(ledger.refusals("A"))) == 3
+        assert ledger.verify().identities == 1
+
+    def test_a_refusal_that_says_nothing_true_or_too_much_is_refused_itself(self, ledger):
+        ledger.create_batch(batch(), units(1))
+        head, key = ledger.head(), encode_key(bytes(range(32)))
+        for error, act in (
+            (UnknownBatch, lambda: ledger.refuse("C", mac(1), CHIP, reason="x")),
+            (UnknownBatch, lambda: ledger.refusals("C")),
+            (LedgerError, lambda: ledger.refuse("A", b"12345", CHIP, reason="x")),
+            (BadEvent, lambda: ledger.refuse("A", mac(1), CHIP, detail=f"it says {key}")),
+        ):
+            with pytest.raises(error):
+                act()
+        assert ledger.head() == head
+
+    def test_the_serials_that_are_free_are_those_without_a_board(self, ledger):
+        ledger.create_batch(batch(), [Unit("named", mac=mac(7)), *units(3)])
+        ledger.reserve("A", mac(1), CHIP)
+        free = [unit.serial for unit in ledger.units("A", free=True)]
+        assert free == ["named", "sn002", "sn003"]
+        assert len(list(ledger.units("A"))) == 4
+
     def test_boards_made_elsewhere_are_known_and_can_be_made_again(self, ledger):
         listed = [
             Unit("e1", mac=mac(1), registration_id="old-1", extra={"fingerprint": FINGERPRINT})

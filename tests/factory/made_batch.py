@@ -44,11 +44,15 @@ class Line:
         for station in self.stations:
             station.close()
 
-    def attempt(self, number: int, reason: str = "", station: int = 0) -> str:
+    def refuse(self, number: int, reason: str, station: int = 0, **facts: str) -> None:
+        """Turn a board away before anything is written to it."""
+        self.stations[station].refuse(NAME, mac(number), "esp32", reason=reason, **facts)
+
+    def attempt(self, number: int, reason: str = "", station: int = 0, **facts: str) -> str:
         """Make a board, or fail for a reason; return its registration ID."""
         ledger = self.stations[station]
         name = ledger.reserve(NAME, mac(number), "esp32c3").registration_id
-        made = ledger.begin_attempt(name, fingerprint=FINGERPRINT)
+        made = ledger.begin_attempt(name, fingerprint=FINGERPRINT, **facts)
         took = {step: round(usual * self.random.lognormvariate(0, 0.12), 3)
                 for step, usual in STEPS.items()}  # fmt: skip
         if reason:

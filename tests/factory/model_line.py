@@ -25,16 +25,19 @@ from host_tools.images import filesystem, parts
 from host_tools.images.partitions import Layout
 from host_tools.images.parts import Part
 from host_tools.ledger import Identity, Ledger
+from host_tools.nvs.reader import stored
 from keystead import proof
 from keystead.failure import Failure
 from keystead.record import unpack
 
 SECTOR = 4096
+_ENCODINGS = {"blob": "binary"}  # what an entry is written as, where not as it is called
 FLASH = 0x30000
 LAYOUT = Layout(
     Region(0x9000, 0x6000), Region(0x20000, 0x10000), Region(0x10000, 0x8000), FLASH, True
 )
 GROUP_KEY = bytes(range(32))
+PORT = "rfc2217://jig:s3cret@127.0.0.1:4001"
 BATCH = Batch("pilot", "ESP32_GENERIC_C3", "0ne00002193")
 UNITS = [Unit(f"{number:04}") for number in range(1, 9)]
 
@@ -120,9 +123,9 @@ class ModelBoard:
         region = LAYOUT.nvs
         image = bytes(self.flash[region.offset : region.end])
         entries = [
-            nvs.Entry(*name, "binary", v)
-            for name, v in nvs.read(image).items()
-            if isinstance(v, bytes)
+            nvs.Entry(one.namespace, one.key, _ENCODINGS.get(one.type, one.type), one.value)
+            for one in stored(image)
+            if one.key != "failure"
         ]
         entries.append(nvs.Entry("keystead", "failure", "i32", 32))
         self.flash[region.offset : region.end] = nvs.partition(entries, region.size)
@@ -225,6 +228,9 @@ class Struck:
             self._good(self._ledger.identity(registration_id))
         return self._call(self._ledger.append, registration_id, kind, **facts)
 
+    def refuse(self, batch_name: str, mac: bytes, chip: str, **facts: Any) -> object:
+        return self._call(self._ledger.refuse, batch_name, mac, chip, **facts)
+
     def by_mac(self, mac: bytes) -> Identity | None:
         found: Identity | None = self._call(self._ledger.by_mac, mac)
         return found
@@ -278,7 +284,7 @@ def order(load: Load = LOADS[0], **more: Any) -> Order:
 
 def line(port: ModelPort, book: Any, what: Order | None = None) -> Line:
     """Return a port's way through the steps, with nonces that are never twice the same."""
-    return Line(port, book, GroupKey(), what or order(), Silent(), clock=Clock())
+    return Line(port, book, GroupKey(), what or order(), Silent(), clock=Clock(), place=PORT)
 
 
 def mac(number: int) -> bytes:

@@ -27,7 +27,7 @@ from host_tools.virtual_board import farm
 from host_tools.virtual_board.farm import BoardSetting, VirtualBoard
 from host_tools.virtual_board.faults import parse
 from keystead.record import FactoryRecord
-from tests.factory.test_ledger import somebody_else
+from tests.factory.test_ledger import change, somebody_else
 from tests.factory.test_pkcs11 import KEY, tokens  # noqa: F401  # a fixture
 
 GROUP_KEY = bytes(range(60, 100))
@@ -70,10 +70,14 @@ class Bench:
         assert "Traceback" not in said
         return said
 
+    def flashes(self) -> list[bytes]:
+        """Return what is in the boards' flash, in short."""
+        flashes = [one.flash.read(0, one.flash.size) for one in self.boards]
+        return [hashlib.sha256(flash).digest() for flash in flashes]
+
     def _state(self) -> tuple[str, list[bytes]]:
         with open_ledger(self.ledger) as book:
-            flashes = [one.flash.read(0, one.flash.size) for one in self.boards]
-            return book.verify().head, [hashlib.sha256(flash).digest() for flash in flashes]
+            return book.verify().head, self.flashes()
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +138,14 @@ def test_three_bad_rows_among_a_hundred_thousand_leave_the_ledger_alone(bench: B
 
 
 def test_boards_that_do_not_belong_to_the_batch_are_refused_in_a_line_each(bench: Bench) -> None:
-    said = bench.refused(*bench.flash(boards=slice(1, 4)))
+    before = bench.flashes()
+    code, said = bench.run(*bench.flash(boards=slice(1, 4)))
+    assert (code, bench.flashes()) == (1, before)
+    with open_ledger(bench.ledger) as book:  # it has them as refused, and that is all
+        told = {(one.facts["mac"], one.facts["reason"]) for one in book.refusals("pilot")}
+        assert book.verify().events == 2 + len(told)
+    reasons = ("wrong-chip", "flash-too-small", "other-identity")
+    assert told == set(zip((mac.hex(":") for mac in MACS[1:]), reasons, strict=True))
     other, small, somebodys = (
         next(line for line in said.splitlines() if f"{board.urls[0]}: FAILED" in line)
         for board in bench.boards[1:]
@@ -199,6 +210,30 @@ def test_a_ledger_that_somebody_holds_is_told_and_the_board_left_alone(
     assert "FAILED ledger at step reserve: " in said
     assert "was locked by another program" in said
     assert "end what holds it" in said
+
+
+@pytest.mark.parametrize("verb", ["flash", "retrofit"])
+def test_a_ledger_whose_old_events_were_changed_takes_no_more(bench: Bench, verb: str) -> None:
+    with open_ledger(bench.ledger) as book:
+        book.reserve("pilot", MACS[3], "esp32c3")
+        book.create_batch(Batch("next", "ESP32_GENERIC_C3", SCOPE), [Unit("n")])
+    change(bench.ledger, "UPDATE event SET station = 'elsewhere' WHERE number = 3")
+    words = bench.flash() if verb == "flash" else _retrofit(bench)
+    before = Path(bench.ledger).read_bytes(), bench.flashes()
+    code, said = bench.run(*words)
+    assert (code, (Path(bench.ledger).read_bytes(), bench.flashes())) == (1, before)
+    assert said == (
+        f"keystead {verb}: the ledger was tampered with: event 3: reserved was changed: its hash"
+        " is not its own; so nothing was done: keep this ledger as it is, and go on as"
+        " docs/ledger.md says under 'Going on after tampering'\n"
+    )
+    if verb == "flash":
+        code, said = bench.run(*words, "--unverified", "--dry-run")
+        assert (code, "tampered" in said) == (0, False)
+
+
+def _retrofit(bench: Bench) -> list[str]:
+    return ["retrofit", "--batch", "pilot", "--port", bench.boards[0].urls[0]]
 
 
 def test_a_ledger_that_may_not_be_written_is_told(bench: Bench) -> None:

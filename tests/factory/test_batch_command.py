@@ -89,6 +89,25 @@ def test_what_was_made_of_it_is_counted(batch):
     assert "9, 8 free, 1 reserved" in batch("show", "mill-7")[1]
 
 
+def test_the_serials_that_are_free_are_given_one_a_line(batch):
+    text = f"serial,mac\n1,\n2,{MAC}\n3,\n".encode()
+    create(batch, "mill-7", "--csv", "-", stdin=text)
+    with open_ledger(str(batch.ledger)) as ledger:
+        ledger.reserve("mill-7", bytes.fromhex("a0b1c2d3e4f6"), "esp32c3")
+    code, out, _ = batch("show", "mill-7", "--free")
+    named = f"sn-2-mac-{MAC.replace(':', '-')}"
+    assert (code, out) == (0, f"2\t{named}\n3\tsn-3-mac-{{mac}}\n")
+    told = [
+        json.loads(line)
+        for line in batch("show", "mill-7", "--free", "--json")[1].split("\n")[:-1]
+    ]
+    assert told == [
+        {"serial": "2", "mac": MAC, "registrationId": named},
+        {"serial": "3", "mac": None, "registrationId": "sn-3-mac-{mac}"},
+    ]
+    assert batch("show", "mill-9", "--free")[0] == 1
+
+
 def test_a_dry_run_writes_nothing(batch):
     code, out, _ = create(batch, "mill-7", "--serials", "1..9", "--dry-run")
     assert code == 0

@@ -18,11 +18,12 @@ from rich.console import Console
 import keystead
 from host_tools import boards, cli, keys
 from host_tools.batch import Batch, units_from_range
+from host_tools.device_keys import DeviceKeys
 from host_tools.errors import CommandError
 from host_tools.flash.load import Load
 from host_tools.flash.loads import Loads
 from host_tools.flash.rows import Lines, Rows, follow, said, short_names
-from host_tools.flash.station import DeviceKeys, News, Outcome, Station
+from host_tools.flash.station import News, Outcome, Station
 from host_tools.flash.steps import Order
 from host_tools.images.board_files import content, spread
 from host_tools.images.stand_in import stand_in_image
@@ -147,6 +148,30 @@ def test_a_port_with_a_fault_of_ours_says_so_and_the_others_go_on(
         told = flashed(replace(order, load=load), ledger, lent, dry=True)
     assert sorted(outcome.reason or outcome.result for outcome in told) == ["bug", "would"]
     assert "words that hold" not in str(told)
+
+
+def test_of_two_boards_with_one_mac_the_second_is_refused_before_it_is_written(
+    order: Order, ledger: Ledger
+) -> None:
+    refused = threading.Event()
+
+    def load(flash_size: int) -> Load:
+        assert refused.wait(30)  # the first one is being made as long as that
+        return order.load(flash_size)
+
+    source = DeviceKeys(HeldKey(GROUP_KEY, "a test's key"))
+    outcomes = {}
+    with farm.started([BoardSetting(mac=MACS[0])] * 2) as lent:
+        boards = {board.urls[0]: board for board in lent}
+        for news in Station(replace(order, load=load), ledger, source).run(list(boards)):
+            if news.outcome:
+                outcomes[news.outcome.result] = news.outcome
+                refused.set()
+        good, failed = outcomes["good"], outcomes["failed"]
+        assert (failed.reason, failed.step) == ("twin-mac", "connect")
+        assert good.port in failed.message
+        assert boards[failed.port].flash.read(0, 4 << 20) == b"\xff" * (4 << 20)
+    assert ledger.identity(NAMES[0]).state == "good"
 
 
 # ---- runs that end in the middle

@@ -11,13 +11,14 @@ import pytest
 import keystead
 from host_tools import keys, nvs
 from host_tools.batch import Unit
+from host_tools.device_keys import DeviceKeys
 from host_tools.errors import CommandError
 from host_tools.flash import check
+from host_tools.flash.chip import Chip
 from host_tools.flash.console import Boot, Registration
 from host_tools.flash.failure import REMEDIES, FlashFailure
 from host_tools.flash.load import Load, around, cut, joined, used
 from host_tools.flash.proof import Challenge, nonce
-from host_tools.flash.station import DeviceKeys
 from host_tools.flash.worker import read_back
 from host_tools.images import parts
 from host_tools.images.parts import Part
@@ -87,6 +88,7 @@ def test_the_ledger_is_told_times_bytes_and_versions(ledger: Ledger) -> None:
     facts = {event.kind: event.facts for event in ledger.events(name)}
     assert facts["flashing"]["micropython"] == "v1.26.1"
     assert facts["flashing"]["keystead"] == keystead.__version__
+    assert facts["flashing"]["port"] == "rfc2217://127.0.0.1:4001"
     assert set(facts["good"]["seconds"]) == {
         "connect",
         "reserve",
@@ -166,6 +168,44 @@ def test_a_board_that_does_not_fit_is_refused(
     assert words in str(failure)
     assert not list(ledger.identities())
     assert bench.board.flash == b"\xff" * len(bench.board.flash)
+    (event,) = ledger.refusals(BATCH.name)
+    assert event.registration_id is None
+    assert event.facts == {
+        "batch": BATCH.name, "mac": MAC.hex(":"), "chip": bench.board.chip, "step": "connect",
+        "port": "rfc2217://127.0.0.1:4001", "reason": reason, "detail": failure.detail,
+    }  # fmt: skip
+
+
+def test_a_chip_that_does_not_tell_its_mac_leaves_a_trace_too(ledger: Ledger) -> None:
+    refused(line(port(mac=b"", secured=("secure download mode",)), ledger).flash)
+    (event,) = ledger.refusals()
+    assert (event.facts["mac"], event.facts["reason"]) == (None, "secured")
+
+
+def test_who_takes_a_board_off_or_ends_the_run_refuses_none(ledger: Ledger) -> None:
+    class Ended(ModelPort):
+        def blank(self, offset: int, size: int) -> bool:
+            raise FlashFailure("interrupted", "it was interrupted")
+
+    class Silent(ModelPort):
+        def connect(self, baud: int) -> Chip:
+            raise FlashFailure("no-answer", "nobody is there")
+
+    head = ledger.head()
+    for kind in (Ended, Silent):
+        refused(line(kind(ModelBoard(MAC), Fuse()), ledger).flash)
+    refused(line(port(chip="esp32"), ledger).preview)
+    assert ledger.head() == head
+
+
+def test_what_a_refused_board_says_like_a_key_is_left_out(ledger: Ledger) -> None:
+    class Leaky(ModelPort):
+        def blank(self, offset: int, size: int) -> bool:
+            raise FlashFailure("read-failed", f"it says {keys.encode_key(bytes(range(32)))}")
+
+    refused(line(Leaky(ModelBoard(MAC), Fuse()), ledger).flash)
+    (event,) = ledger.refusals()
+    assert (event.facts["reason"], "detail" in event.facts) == ("read-failed", False)
 
 
 def test_a_board_with_another_identity_is_refused_and_keeps_it(ledger: Ledger) -> None:
@@ -238,7 +278,8 @@ def test_a_key_from_another_group_is_refused(ledger: Ledger) -> None:
     failure = refused(again.flash)
     assert (failure.reason, failure.step) == ("other-key", "reserve")
     assert ledger.identity(made.registration_id).state == "good"
-    assert list(ledger.events())[-1].facts["reason"] == "other-key"
+    *_, event = ledger.events(made.registration_id)
+    assert (event.kind, event.facts["reason"]) == ("refused", "other-key")
     assert bench.board.flash == before
     again.order = order(replace_identity=True)
     again.flash()
@@ -256,6 +297,9 @@ def test_a_board_of_another_batch_and_a_scrapped_one_are_refused(ledger: Ledger)
     ledger.append(made.registration_id, "scrapped", reason="fell down")
     with pytest.raises(Scrapped):
         line(bench, ledger).flash()
+    told = [(one.facts["batch"], one.facts["reason"]) for one in ledger.refusals()]
+    assert told == [("other", "other-batch"), (BATCH.name, "scrapped")]
+    assert {one.registration_id for one in ledger.refusals()} == {made.registration_id}
 
 
 def test_a_board_whose_name_went_to_another_station_is_refused(ledger: Ledger) -> None:
@@ -277,7 +321,7 @@ def test_a_board_whose_name_went_to_another_station_is_refused(ledger: Ledger) -
 
 def test_a_refusal_that_the_ledger_does_not_take_is_told_first(ledger: Ledger) -> None:
     class Full(_Passed):
-        def append(self, registration_id: str, kind: str, **facts: Any) -> object:
+        def refuse(self, batch_name: str, mac: bytes, chip: str, **facts: Any) -> object:
             raise DiskFull("no room for another event")
 
     bench = port()

@@ -2,6 +2,7 @@
 
 import argparse
 import base64
+import contextlib
 import errno
 import json
 import os
@@ -114,6 +115,24 @@ def test_a_fingerprint_says_nothing_of_the_key_and_is_always_the_same():
     found = keys.fingerprint(DERIVED)
     assert re.fullmatch("[0-9a-f]{64}", found)
     assert found == keys.fingerprint(DERIVED) != keys.fingerprint(bytes(32))
+
+
+def test_keys_that_nobody_reads_are_taken_out_of_the_environment_all_the_same(monkeypatch):
+    for name in ("KEYSTEAD_GROUP_KEY", "FIRST", "SECOND", "USUAL", "ANOTHER"):
+        monkeypatch.setenv(name, CANARY_TEXT)
+    monkeypatch.setenv("KEYSTEAD_KEY_SOURCE", "env:USUAL")
+    given = {"key_source": "env:FIRST", "secondary_key_source": "env:SECOND"}
+    key_sources.forget(argparse.Namespace(**given))
+    assert [name for name, text in os.environ.items() if CANARY_TEXT in text] == ["ANOTHER"]
+    key_sources.forget(argparse.Namespace(key_source="file:x", secondary_key_source=None))
+
+
+@pytest.mark.parametrize("text", [CANARY_TEXT, CANARY_TEXT[:-4] + "!", CANARY_TEXT[:8]])
+def test_a_text_that_can_be_overwritten_is_whether_it_was_a_key_or_not(text):
+    raw = bytearray(text.encode())
+    with contextlib.suppress(CommandError):
+        HeldKey.from_text(raw, "it")
+    assert raw == bytes(len(text))
 
 
 def test_a_closed_source_derives_no_more():
@@ -318,12 +337,19 @@ def test_a_process_with_an_open_source_leaves_no_core(tmp_path):
     assert process.stdout.readline()
     limits = Path(f"/proc/{process.pid}/limits").read_text()
     assert re.search(r"Max core file size +0 +0 ", limits)
-    # what is not dumpable belongs to root, whoever runs it: prctl(2)
-    assert os.stat(f"/proc/{process.pid}/environ").st_uid == 0
     process.stdin.close()
     code = process.wait()
     process.stdout.close()
     assert -code == signal.SIGABRT
+
+
+@LINUX
+def test_a_process_with_an_open_source_can_be_looked_into_by_root_alone(tmp_path):
+    # that its files in /proc are root's then would tell nothing where root runs this: prctl(2)
+    then = "import ctypes\nprint(ctypes.CDLL(None).prctl(3))  # PR_GET_DUMPABLE"
+    process = holding(f"file:{key_file(tmp_path)}", then=then)
+    said, _ = process.communicate()
+    assert said.split()[1] == b"0"
 
 
 @LINUX

@@ -15,13 +15,14 @@ from pypdf import PdfReader
 from host_tools.cli import main
 from host_tools.errors import CommandError
 from host_tools.label import blocks
-from host_tools.labels import pdf, sheet, svg, zpl
+from host_tools.labels import pdf, sheet, since, svg, zpl
 from host_tools.labels.boards import Labelled
 from host_tools.labels.code import Label, NotALabel, read
 from host_tools.labels.design import shapes
 from host_tools.labels.drawing import Code, Text, modules
 from host_tools.labels.sheet import LAYOUTS, Layout
-from tests.factory.made_batch import FINGERPRINT, NAME, Line, mac
+from host_tools.ledger.chain import moment
+from tests.factory.made_batch import FINGERPRINT, NAME, START, Line, mac
 
 TEXT = "KS1|sn-0007-mac-a1-b2-c3-d4-e5-f6|0123456789abcdef|mill-7|ebcd"
 LABEL = Label("sn-0007-mac-a1-b2-c3-d4-e5-f6", "0123456789abcdef", "mill-7")
@@ -277,6 +278,30 @@ def test_the_list_for_a_label_printer_has_the_codes_and_no_secret(factory: Path,
     assert FINGERPRINT not in str(rows)
 
 
+def test_what_was_made_since_a_moment_gets_its_labels_alone(tmp_path: Path, capsys) -> None:
+    line = Line(tmp_path / "line.db", 2)
+    first = line.attempt(1)
+    line.clock.now += 3600
+    line.attempt(2)
+    line.stations[0].append(first, "checked", passed=True)  # nothing new was made of it
+    line.close()
+    words = ["label", "--batch", NAME, "--ledger", str(tmp_path / "line.db"), "--format", "csv"]
+    assert main([*words, "--since", moment(START + 1800)]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["serial"] for row in rows] == ["0002"]
+    assert main([*words, "--since", moment(START + 9000)]) == 1
+    assert "has no good boards with a key since 2026-" in capsys.readouterr().err
+
+
+def test_a_moment_is_said_as_people_say_it() -> None:
+    assert since.parse("90m", START) == moment(START - 5400)
+    assert since.parse("2d", START) == moment(START - 2 * 86_400)
+    assert since.parse("2026-11-23T09:10+01:30", 0) == moment(START)
+    for text in ("yesterday", "8", "0001-01-01", "2026-13-01", "8h\n", "99999d"):
+        with pytest.raises(CommandError, match="--since"):
+            since.parse(text, START)
+
+
 def test_one_board_is_shown_on_the_terminal(factory: Path, capsys) -> None:
     assert main(["label", "a1:b2:c3:d4:00:01", "--ledger", str(factory)]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -290,6 +315,8 @@ def test_one_board_is_shown_on_the_terminal(factory: Path, capsys) -> None:
         (["0004", "--output", "x.pdf"], "has no key yet (it is reserved): flash it first"),
         (["0009", "--output", "x.pdf"], "knows no board '0009'"),
         (["--output", "x.pdf"], "name boards, or a batch"),
+        (["0001", "--since", "8h", "--output", "x.pdf"], "--since is of a batch"),
+        (["--batch", NAME, "--since", "soon", "--output", "x.pdf"], "write 90m, 8h or 2d"),
         (["--batch", NAME, "--state", "scrapped", "--output", "x.pdf"], "no scrapped boards"),
         (["0001", "--output", "x.doc"], "name it .pdf, .html"),
         (["0001", "--output", "x.pdf", "--layout", "L1"], "no layout 'L1': take one of L7160"),

@@ -25,6 +25,7 @@ from host_tools.ledger import (
     NotALedger,
     ReadOnly,
     Tampered,
+    chain,
     open_ledger,
     tables,
 )
@@ -124,6 +125,34 @@ def test_verify_says_at_which_event_the_ledger_was_tampered_with(made, statement
     assert f"event {number}: " in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("statement", "number", "why"),
+    [
+        ("UPDATE event SET facts = '{}' WHERE number = 5", 5, "flashed was changed"),
+        ("UPDATE event SET facts = '{' WHERE number = 4", 4, "flashing was changed"),
+        ("UPDATE event SET station = 'x' WHERE number = 1", 1, "created was changed"),
+        ("DELETE FROM event WHERE number = 4", 4, "is missing; the next is 5"),
+        ("UPDATE event SET previous = hash WHERE number = 6", 6, "does not follow"),
+        ("DELETE FROM event WHERE number > 7", 8, "is missing, and all up to 9"),
+    ],
+)
+def test_the_chain_alone_shows_which_event_was_changed(made, statement, number, why):
+    seen = []
+    with open_ledger(made) as ledger:
+        ledger.check_chain(seen.append)
+        change(made, statement)
+        with pytest.raises(Tampered, match=why) as caught:
+            ledger.check_chain()
+    assert (caught.value.number, seen) == (number, [9])
+
+
+def test_a_guard_that_is_off_is_missed_by_the_chain_alone_as_well(made):
+    with closing(sqlite3.connect(made)) as connection:
+        connection.execute("DROP TRIGGER event_no_update")
+    with open_ledger(made) as ledger, pytest.raises(Tampered, match="trigger event_no_update"):
+        ledger.check_chain()
+
+
 def test_a_chain_made_anew_is_shown_by_a_head_kept_elsewhere(made, tmp_path):
     with open_ledger(made) as ledger:
         head = ledger.head()
@@ -143,14 +172,23 @@ def test_a_chain_made_anew_is_shown_by_a_head_kept_elsewhere(made, tmp_path):
             ledger.verify(head)
 
 
-def test_an_event_with_a_good_hash_that_breaks_the_rules_is_found(made):
-    from host_tools.ledger import chain
-
+@pytest.mark.parametrize(
+    ("kind", "named", "facts"),
+    [
+        ("good", True, {"attempt": 1}),
+        ("refused", False, {"batch": "B", "mac": None}),
+        ("refused", False, {"batch": "A", "mac": "nobody"}),
+        ("refused", False, {"mac": None}),
+        ("scrapped", False, {"batch": "A", "mac": None}),
+    ],
+)
+def test_an_event_with_a_good_hash_that_breaks_the_rules_is_found(made, kind, named, facts):
     with open_ledger(made) as ledger:
         *_, last = ledger.events()
-        name = ledger.by_mac(mac(2)).registration_id
-    forged = chain.follow((9, last.hash), last.at, "line-1", "good", name, {"attempt": 1})
-    values = (10, forged.at, "line-1", "good", name, '{"attempt":1}', last.hash, forged.hash)
+        name = ledger.by_mac(mac(2)).registration_id if named else None
+    forged = chain.follow((9, last.hash), last.at, "line-1", kind, name, facts)
+    text = chain.canonical(facts)
+    values = (10, forged.at, "line-1", kind, name, text, last.hash, forged.hash)
     with closing(sqlite3.connect(made)) as connection:
         connection.execute("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
         connection.commit()

@@ -81,11 +81,38 @@ def test_boards_are_listed_one_a_line(keystead):
     assert "no batch 'B': it has A" in refused(keystead("list", "--batch", "B"))
 
 
-def test_batches_say_how_far_they_have_come(keystead):
-    line = "A\tESP32_GENERIC_C3\t1 of 4 good\t1 free\t1 failed, 1 good, 1 reserved\tfirst order\n"
-    assert keystead("batches") == (0, line, "")
-    document = json.loads(keystead("batches", "--json")[1])
-    assert document["states"] == {"good": 1, "failed": 1, "reserved": 1}
+def test_boards_that_were_refused_are_listed_and_told_of(keystead, place):
+    with open_ledger(place, "line-2", clock=lambda: 1_792_500_000) as ledger:
+        told = {"step": "connect", "detail": "an esp32 is on this port"}
+        ledger.refuse("A", mac(9), "esp32", port="COM3", reason="wrong-chip", **told)
+        ledger.refuse("A", b"", CHIP, port="COM3", reason="secured")
+    code, out, _ = keystead("refused", "--batch", "A")
+    assert (code, [line.split("\t") for line in out.splitlines()]) == (0, [
+        ["2026-10-20 12:40:00", "A", "02:00:00:00:00:09", "esp32", "wrong-chip", "line-2", "COM3",
+         "an esp32 is on this port"],
+        ["2026-10-20 12:40:00", "A", "no MAC", CHIP, "secured", "line-2", "COM3"],
+    ])  # fmt: skip
+    documents = [json.loads(line) for line in keystead("refused", "--json")[1].splitlines()]
+    assert [one["facts"]["mac"] for one in documents] == ["02:00:00:00:00:09", None]
+    exported = [
+        json.loads(line) for line in keystead("export", "--format", "events")[1].split("\n")[:-1]
+    ]
+    assert exported[-2:] == documents
+    assert hashes_again(exported)
+    said = refused(keystead("show", "02-00-00-00-00-09"))
+    assert "has no identity: it was refused 1 time, last at 2026-10-20T12:40:00.000Z" in said
+    assert "for wrong-chip; `keystead ledger refused`" in said
+    assert "no batch 'B': it has A" in refused(keystead("refused", "--batch", "B"))
+    assert keystead("verify")[0] == 0
+
+
+def test_what_a_board_was_refused_for_before_it_was_made_is_in_its_history(keystead, place):
+    with open_ledger(place) as ledger:
+        ledger.refuse("A", mac(4), CHIP, reason="flash-too-small")
+        name = ledger.reserve("A", mac(4), CHIP).registration_id
+    document = json.loads(keystead("show", name, "--json")[1])
+    assert [event["kind"] for event in document["events"]] == ["refused", "reserved"]
+    assert "reason=flash-too-small" in keystead("show", name)[1]
 
 
 @pytest.mark.parametrize("name", [FAILED, "02:00:00:00:00:02", "sn002"])

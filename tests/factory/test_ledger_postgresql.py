@@ -104,6 +104,22 @@ def test_verify_says_at_which_event_it_was_tampered_with(server, made, statement
     assert caught.value.number == number
 
 
+@pytest.mark.parametrize(
+    ("statement", "number"),
+    [
+        ("UPDATE event SET facts = '{}' WHERE number = 5", 5),
+        ("DELETE FROM event WHERE number > 7", 8),
+    ],
+)
+def test_the_chain_alone_shows_which_event_was_changed(server, made, statement, number):
+    with open_ledger(made) as ledger:
+        ledger.check_chain()
+        change(server, made, statement)
+        with pytest.raises(Tampered) as caught:
+            ledger.check_chain()
+    assert caught.value.number == number
+
+
 def test_a_guard_that_is_off_is_missed(server, made):
     database = name_of(made)
     server.execute("ALTER TABLE keystead.event DISABLE TRIGGER event_next", database=database)
@@ -267,7 +283,10 @@ def test_the_password_comes_from_the_environment_and_is_never_told(
     )
     with open_ledger(place) as ledger:
         assert ledger.place == f"postgresql://locked@/{name_of(made)}"
+        ledger.check_chain()
+        ledger.refuse("A", mac(2), CHIP, reason="no-answer")
         make(ledger, ledger.reserve("A", mac(2), CHIP))
+        ledger.refuse("A", mac(2), CHIP, reason="other-key")
         with pytest.raises(ReadOnly, match="permission denied for table unit"):
             ledger.create_batch(batch("B"), units(1, "b"))
         ledger.verify()

@@ -200,6 +200,12 @@ class Line(RuleBasedStateMachine):
             known.state, known.running = "scrapped", False
 
     @rule(station=STATIONS, board=BOARDS)
+    def it_is_refused(self, station, board):
+        known = self.boards.get(board)
+        event = self.stations[station].refuse("A", mac(board), CHIP, reason="wrong-chip")
+        assert event.registration_id == (known.name if known else None)
+
+    @rule(station=STATIONS, board=BOARDS)
     def it_is_restored(self, station, board):
         known, ledger = self.boards.get(board), self.stations[station]
         if known and known.state == "scrapped":

@@ -116,6 +116,45 @@ def test_damage_is_told_by_its_offset(offset: int, patch: bytes, why: str) -> No
         read(bytes(image))
 
 
+def whole(*entries: tuple[Item, bytes], number: int = 0) -> bytes:
+    """A page with these entries and their data, all of its CRCs right."""
+    body = b"".join(item.pack() + page.padded(data) for item, data in entries)
+    head = page.header(page.ACTIVE, number) + page.states(len(body) // page.ENTRY)
+    return (head + body).ljust(page.SIZE, b"\xff")
+
+
+def numbered(namespace: int, kind: int, key: str, value: int) -> tuple[Item, bytes]:
+    return Item(namespace, kind, 1, page.ANY_CHUNK, key, page.number(kind, value)), b""
+
+
+def text(data: bytes) -> tuple[Item, bytes]:
+    span = page.span(len(data))
+    return Item(1, page.STRING, span, page.ANY_CHUNK, "k", page.measure(data)), data
+
+
+NAMED = numbered(0, page.U8, "a", 1)
+
+
+@pytest.mark.parametrize(
+    ("image", "why"),
+    [
+        (whole(NAMED) + whole(number=0), "0x1004: a second page has the number 0"),
+        (whole(NAMED, text(b"abc")), "0x80: a string does not end with NUL"),
+        (whole(NAMED, text(b"\xff\0")), "0x80: a string is not UTF-8"),
+        (whole(NAMED, numbered(2, page.I32, "k", 1)), "0x60: its namespace has no name"),
+        (whole(numbered(0, page.I32, "a", 1)), "0x41: a namespace's number is not an u8"),
+    ],
+)
+def test_what_no_writer_makes_is_damage_though_its_crcs_are_right(image: bytes, why: str) -> None:
+    with pytest.raises(NvsError, match=why):
+        read(image)
+
+
+def test_a_page_of_ones_own_making_is_read() -> None:
+    image = whole(NAMED, text(b"abc\0"), numbered(1, page.I32, "n", -1)) + whole(number=1)
+    assert read(image) == {("a", "k"): "abc", ("a", "n"): -1}
+
+
 @pytest.mark.parametrize("image", [b"", b"\xff", IMAGE[:-1]])
 def test_an_image_of_odd_length_is_refused(image: bytes) -> None:
     with pytest.raises(NvsError, match="whole pages of 4096 bytes"):

@@ -1,6 +1,7 @@
 """The live NVS: what esp32.NVS of a chip does, through every power cut."""
 
 import random
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+import host_tools.nvs.page as page
 from host_tools import nvs
 from host_tools.nvs import Entry, MemoryFlash, NotEnoughSpace, NotFound, NvsError, Store
 from host_tools.nvs.errors import KeyTooLong, NoFreePages, ValueTooLong
@@ -200,6 +202,15 @@ def test_a_partition_without_a_free_page_is_refused() -> None:
         Store(flash, Part(0, 0x1000))
 
 
+def test_a_page_of_a_newer_version_is_refused_and_left_as_it_is() -> None:
+    flash = MemoryFlash(BLANK)
+    flash.write(REGION.offset, page.header(page.ACTIVE, 0, page.VERSION_2 - 1))
+    before = bytes(flash.content)
+    with pytest.raises(NvsError, match="0x9000 is of a newer version than ours"):
+        Store(flash, REGION)
+    assert flash.content == before
+
+
 def test_a_damaged_blob_is_not_found_and_can_be_set_anew() -> None:
     flash, store = a_store()
     store.set_blob("app", "b", b"x" * 100)
@@ -240,6 +251,69 @@ def test_power_may_go_at_any_write_while_garbage_is_collected() -> None:
             ("app", "b"): b"after" * 300,
         }
     assert seen == {bytes([4]) * 1500, b"new" * 500}
+
+
+# bytes that would be entries themselves, should those of a blob ever be taken for some
+GHOSTS = page.Item(1, page.I32, 1, page.ANY_CHUNK, "ghost", page.number(page.I32, 1)).pack() * 20
+
+
+def _get(store: Store, name: str, key: str, value: object) -> int | bytes:
+    return store.get_i32(name, key) if isinstance(value, int) else store.get_blob(name, key)
+
+
+def _written_blank(image: bytes) -> list[int]:
+    """Return where entries are that count as written and are blank."""
+    return [
+        at
+        for base in range(0, len(image), page.SIZE)
+        for place in range(page.ENTRIES)
+        if (image[base + page.STATES + place // 4] >> place % 4 * 2) & 3 == page.WRITTEN
+        for at in [base + page.FIRST + place * page.ENTRY]
+        if image[at : at + page.ENTRY] == b"\xff" * page.ENTRY
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "changed"),
+    [
+        (lambda store: store.set_i32("app", "n", 2), {("app", "n"): 2}),
+        (lambda store: store.set_blob("app", "b", b"y" * 70), {("app", "b"): b"y" * 70}),
+        (lambda store: store.set_i32("app", "b", 3), {("app", "b"): 3}),
+        (lambda store: store.set_blob("app", "n", b"z" * 33), {("app", "n"): b"z" * 33}),
+        (lambda store: store.set_i32("other", "n", 4), {("other", "n"): 4}),
+        (lambda store: store.erase_key("app", "b"), {("app", "b"): None}),
+    ],
+    ids=["a number", "a blob", "number for blob", "blob for number", "namespace", "erased"],
+)
+def test_power_may_go_at_any_byte_of_a_change(
+    change: Callable[[Store], None], changed: dict[tuple[str, str], int | bytes | None]
+) -> None:
+    flash, store = a_store()
+    store.set_i32("app", "n", 1)
+    store.set_blob("app", "b", GHOSTS)
+    old = nvs.read(region(flash))
+    new = {key: value for key, value in {**old, **changed}.items() if value is not None}
+    content = bytes(flash.content)
+    whole = FailingFlash(content)
+    change(Store(whole, REGION))
+    seen = []
+    for cut in range(whole.done):
+        torn = FailingFlash(content)
+        torn.left = cut
+        with pytest.raises(PowerCut):
+            change(Store(torn, REGION))
+        assert _written_blank(region(torn)) == []
+        torn.left = None
+        store = Store(torn, REGION)
+        found = nvs.read(region(torn))
+        seen.append(found)
+        assert {key: _get(store, *key, value) for key, value in found.items()} == found
+        with suppress(NotFound):  # erased already
+            change(store)
+        assert nvs.read(region(torn)) == new
+    assert seen[0] == old
+    assert seen[-1] == new
+    assert all(one in (old, new) for one in seen)
 
 
 def test_power_may_go_again_while_a_torn_entry_is_erased() -> None:

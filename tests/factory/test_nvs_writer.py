@@ -16,7 +16,9 @@ from host_tools.nvs import (
     partition,
     read,
 )
-from host_tools.nvs.entry import STRING_LIMIT
+from host_tools.nvs.entry import NUMBERS, STRING_LIMIT, prepare
+from host_tools.nvs.page import Item
+from host_tools.nvs.reader import Found, stored
 from tests.factory import nvs_tool
 
 RECORD = random.Random(5).randbytes(140)
@@ -154,6 +156,17 @@ def test_no_value_shows_in_an_entrys_text() -> None:
     assert "value" not in repr(blob(140))
 
 
+def test_no_value_shows_in_the_text_of_what_is_written_or_was_read() -> None:
+    secret = Entry("keystead", "record", "binary", b"device key, device key")
+    image = partition([secret], SIZE)
+    for shown in (
+        *prepare([secret]),
+        *stored(image),
+        Found(0, Item.read(image[64:96]), b"device key"),
+    ):
+        assert "device key" not in repr(shown)
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 9000), st.binary(min_size=64, max_size=64))
 def test_patched_images_are_those_of_the_writer(size: int, key: bytes) -> None:
@@ -188,3 +201,12 @@ def test_the_lint_says_what_micropython_can_not_read() -> None:
         "app/name: esp32.NVS reads no string; store it as binary and read it by get_blob",
         f"app/{'k' * 16}: the key has 16 characters, NVS takes 1 to 15",
     ]
+
+
+@pytest.mark.parametrize("encoding", sorted(NUMBERS.keys() - {"i32"}))
+def test_the_lint_knows_every_number_that_micropython_can_not_read(encoding: str) -> None:
+    for spelled in (encoding, encoding.upper()):
+        (line,) = lint([Entry("app", "n", spelled, 1)])
+        assert (
+            line == f"app/n: esp32.NVS reads no {encoding}; store it as i32 and read it by get_i32"
+        )

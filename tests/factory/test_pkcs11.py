@@ -3,6 +3,7 @@
 import base64
 import os
 import stat
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
@@ -40,6 +41,8 @@ def tokens(tmp_path_factory):
     made.put("mill 7", "two", bytes(range(32)), id=b"\x00\xff")
     made.put("mill 7", "unsigning", bytes(32), sign=False)
     made.put("mill 7", "open", bytes(32), sensitive=False, extractable=True)
+    made.put("mill 7", "unwrapped", bytes(32), sensitive=False)
+    made.put("mill 7", "wrapped", bytes(32), extractable=True)
     aes = pkcs11.KeyType.AES
     made.put("mill 7", "aes", bytes(32), key_type=aes)
     return made
@@ -131,6 +134,44 @@ def test_a_wrong_pin_is_told_and_not_tried_twice(tokens, monkeypatch):
         assert len(source.derive(NAME)) == 32
 
 
+@dataclass
+class Worn:
+    """A token as its slot shows it after a wrong PIN; SoftHSM counts none."""
+
+    flags: object
+
+    @property
+    def slot(self):
+        return self
+
+    def get_token(self):
+        return self
+
+
+@pytest.mark.parametrize(
+    ("flag", "words"),
+    [
+        ("USER_PIN_COUNT_LOW", "the PIN is wrong; some tokens lock after a few wrong ones"),
+        ("USER_PIN_FINAL_TRY", "the PIN is wrong, and the next wrong one locks the token"),
+        ("USER_PIN_LOCKED", "the PIN is wrong, and it is locked after too many wrong PINs"),
+    ],
+)
+def test_how_many_tries_are_left_is_told_as_far_as_the_token_tells(flag, words):
+    with (
+        pytest.raises(CommandError, match=words),
+        token_errors.told("token 'x'", Worn(pkcs11.TokenFlag[flag])),
+    ):
+        raise pkcs11.PinIncorrect
+
+
+def test_a_pin_source_that_is_a_program_is_not_run(tokens, tmp_path):
+    left = tmp_path / "left"
+    assert "pin-source names a program" in refusal(
+        tokens.uri(KEY, f"&pin-source=%7Ctouch%20{left}")
+    )
+    assert not left.exists()
+
+
 def test_without_a_pin_it_says_where_to_put_one(tokens):
     done = keystead("derive-key", NAME, "--key-source", tokens.uri(KEY), **tokens.environ)
     assert (done.returncode, done.stdout) == (1, "")
@@ -160,10 +201,14 @@ def test_what_is_not_there_or_does_not_fit_is_told(tokens, path, fault):
     assert fault in refusal(tokens.uri(path))
 
 
-def test_a_key_that_can_be_read_out_is_warned_of(tokens, capsys, monkeypatch):
-    open_source(tokens.uri("token=mill%207;object=open")).close()
-    assert "warning: the key 'open' in token 'mill 7' can be read out" in capsys.readouterr().err
-    monkeypatch.setenv("KEYSTEAD_PIN", PIN)
+@pytest.mark.parametrize("name", ["open", "unwrapped", "wrapped"])
+def test_a_key_that_can_be_read_out_is_warned_of(tokens, capsys, name):
+    open_source(tokens.uri(f"token=mill%207;object={name}")).close()
+    told = capsys.readouterr().err
+    assert f"warning: the key '{name}' in token 'mill 7' can be read out" in told
+
+
+def test_a_key_that_can_not_be_read_out_is_not_warned_of(tokens, capsys):
     open_source(tokens.uri("token=mill%207;id=%00%FF")).close()
     assert capsys.readouterr().err == ""
 

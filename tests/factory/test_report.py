@@ -13,11 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from host_tools.batch import Batch, Unit
 from host_tools.batch_report import scale
-from host_tools.batch_report.figures import Figures, gather, quantile
+from host_tools.batch_report.counting import gather
+from host_tools.batch_report.figures import Figures, Tally, quantile
 from host_tools.batch_report.page import render
 from host_tools.cli import main
-from tests.factory.made_batch import FINGERPRINT, NAME, START, Line, ledger
+from tests.factory.made_batch import FINGERPRINT, NAME, START, Line, ledger, mac
 
 MADE = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
 
@@ -77,6 +79,60 @@ def test_stations_are_told_apart(figures: Figures) -> None:
     ]
 
 
+@pytest.fixture(scope="module")
+def jigs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Figures]:
+    """Boards that were refused: for good, until they were made, until they failed, when good."""
+    place = tmp_path_factory.mktemp("jigs") / "factory.db"
+    line = Line(place, 12, stations=2)
+    for _ in range(2):
+        line.refuse(0, "wrong-chip", port="COM3")
+    line.refuse(1, "port-lost", port="COM4")
+    line.attempt(1, port="COM3")
+    line.refuse(2, "port-lost", port="COM4")
+    line.attempt(2, "boot-silent", port="COM4")
+    line.attempt(3, port="COM3", station=1)
+    line.refuse(3, "other-key", port="COM3", station=1)
+    line.attempt(4, "boot-silent", port="COM3")
+    line.refuse(4, "port-lost", port="COM4")
+    line.stations[0].refuse(NAME, b"", "esp32c3", reason="secured")
+    elsewhere = Batch("mill-8", "ESP32_GENERIC_C3", "0ne00002193")
+    line.stations[0].create_batch(elsewhere, [Unit("x")])
+    line.stations[0].refuse("mill-8", mac(0), "esp32c3", reason="of-no-interest-here")
+    line.close()
+    with ledger(place) as book:
+        yield gather(book, NAME)
+
+
+def test_a_board_that_was_refused_is_counted_once_and_mended_when_it_is_good(
+    jigs: Figures,
+) -> None:
+    found = {
+        one.name: (one.attempts, one.refusals, len(one.boards), len(one.still))
+        for one in jigs.reasons
+    }
+    assert found == {
+        "port-lost": (0, 3, 3, 1),
+        "boot-silent": (2, 0, 2, 1),
+        "wrong-chip": (0, 2, 1, 1),
+        "other-key": (0, 1, 1, 0),
+        "secured": (0, 1, 1, 1),
+    }
+    assert (len(jigs.refused), jigs.turned_away) == (6, 3)
+    assert (jigs.first_pass, jigs.ended) == (2, 4)
+    assert jigs.states == {"good": 2, "in work": 0, "failed": 2, "scrapped": 0, "free": 8}
+
+
+def test_ports_are_told_apart_so_that_a_bad_jig_shows(jigs: Figures) -> None:
+    one, two = jigs.stations
+    assert (one.good, one.failed, one.refused) == (1, 2, 6)
+    assert one.ports == {"COM3": Tally(1, 1, 2), "COM4": Tally(0, 1, 3)}
+    assert two.ports == {"COM3": Tally(1, 0, 1)}
+    page = render(jigs, MADE)
+    for text in ("6 boards were refused", "COM4", "Refused, and not begun since: 3 boards",
+                 "keystead ledger refused --batch mill-7"):  # fmt: skip
+        assert text in page, text
+
+
 def test_the_page_has_all_of_it_and_needs_nothing_else(figures: Figures) -> None:
     page = render(figures, MADE)
     for text in ("7<span> of 12</span>", "60 %", "no-answer", "line-1", figures.head, "Mon 23 Nov",
@@ -132,7 +188,10 @@ def test_the_verb_writes_the_page_and_prints_the_numbers(
     assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
     assert main([*words, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["failures"]["no-answer"] == {"attempts": 3, "boards": 3, "open": 2}
+    assert told["failures"]["no-answer"] == {
+        "attempts": 3, "refusals": 0, "boards": 3, "open": 2,
+    }  # fmt: skip
+    assert told["stations"]["line-1"] == {"good": 5, "failed": 3, "refused": 0, "ports": {}}
     assert told["secondsPerStep"]["write"]["median"] == pytest.approx(11, rel=0.3)
     assert main(["report", "mill-9", "--ledger", str(place), "--json"]) == 1
     assert "no batch 'mill-9'" in capsys.readouterr().err

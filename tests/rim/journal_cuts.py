@@ -25,8 +25,8 @@ def run(chip, events, steps):
     """Use a journal; return its first number, what was done when, what was sent, and dropped."""
     journal = open_journal(LIMIT, 0)
     first = journal._next
-    said = [(len(events), first, first, 0)]  # events, next number, oldest, how many sent so far
-    sent = []
+    said = [(len(events), first, first, frozenset())]  # events, next number, oldest, what was sent
+    sent = set()
     choose = 0
     for step in range(steps):
         choose = (choose * 5 + 3 + step) % 16
@@ -38,10 +38,12 @@ def run(chip, events, steps):
             oldest = journal.peek()
             if oldest:
                 journal.done(oldest[3])
-                sent.append(oldest[3])
-        if step % 50 == 49:
+                sent.add(oldest[3])
+        if step % 50 == 49:  # as after a power cut: what was sent last waits again
             journal = open_journal(LIMIT, 0)
-        said.append((len(events), journal._next, journal._floor, len(sent)))
+            sent = {number for number in sent if number < journal._floor}
+        assert journal.count + journal.dropped + len(sent) == journal._next - first, step
+        said.append((len(events), journal._next, journal._floor, frozenset(sent)))
     return first, said, sent, journal.dropped
 
 
@@ -77,7 +79,7 @@ use(chip, True)
 begin = len(events)
 before = bytes(chip.bytes)
 first, said, sent, dropped = run(chip, events, int(sys.argv[1]))
-print("messages:", said[-1][1] - first, "dropped:", dropped, "sent:", len(set(sent)))
+print("messages:", said[-1][1] - first, "dropped:", dropped, "sent:", len(sent))
 
 chip = Chip(BLOCKS)
 image = bytearray(before)
@@ -85,7 +87,7 @@ moment = again = 0
 for index in range(begin, len(events)):
     while moment + 1 < len(said) and said[moment + 1][0] <= index:
         moment += 1
-    _, following, floor, count = said[moment]
+    _, following, floor, gone = said[moment]
     for how in (0, 1):
         offset, data = torn(events[index], how)
         chip.bytes[:] = image
@@ -104,8 +106,7 @@ for index in range(begin, len(events)):
         assert start >= floor - 16, (index, how, start, floor)
         again = max(again, floor - start)
         # and dropped counts all that were neither sent nor are there
-        known = set(sent[:count])
-        known.update(numbers)
+        known = gone.union(numbers)
         assert lost == kept - first - len(known), (index, how, lost, kept - first, len(known))
     offset, data = events[index]
     data = b"\xff" * BLOCK if data is None else data

@@ -15,6 +15,7 @@ from host_tools.emulator.dps.enrollment import EnrollmentGroup, IndividualEnroll
 from host_tools.emulator.key_pair import KeyPair
 from host_tools.emulator.portal.app import Portal
 from host_tools.emulator.portal.desk import Desk
+from host_tools.emulator.records import Registration
 from host_tools.keys import encode_key
 
 BASE = "http://localhost:8443"
@@ -24,6 +25,8 @@ OTHER_HUB = "north-hub.azure-devices.net"
 GROUP = "mylegacydevices"
 KEYS = KeyPair(bytes(range(64)), bytes(range(64, 128)))
 OWN = KeyPair(b"p" * 32, b"s" * 32)
+OF = f"?hub={HUB}&id=sn-1"
+POLICY = {"allocation": "hashed", "hubs": HUB, "reprovisioning": "migrate"}
 CONFIG = Config(
     groups=(EnrollmentGroup(GROUP, HUB, KEYS), EnrollmentGroup("north", OTHER_HUB)),
     individuals=(IndividualEnrollment("bench-1", HUB, OWN, "pump-7"),),
@@ -88,6 +91,13 @@ class Visitor:
         answer = self.form(path, **fields)
         assert answer.status_code == status, text_of(answer.text)
         return answer.text
+
+
+def registered(visitor: Visitor, name: str = "sn-1") -> None:
+    """Have DPS know a device as a member of the group."""
+    visitor.cloud.dps._records.put(
+        Registration(name, name, HUB, GROUP, "initialAssignment", "e", NOW, NOW)
+    )
 
 
 def text_of(html: str) -> str:

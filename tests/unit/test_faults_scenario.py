@@ -221,8 +221,12 @@ def test_the_examples_of_the_docs_are_right(file):
     text = DOCS.read_text()
     blocks = re.findall(r"```(\w+)\n(.*?)```", text, re.DOTALL)
     assert [read(file, body).title for kind, body in blocks if kind == "toml"] == ["A bad Monday"]
-    assert all(Rule.from_json(json.loads(body)) for kind, body in blocks if kind == "json")
-    assert all(Rule.from_json(one) for one in re.findall(r'fault add "(.*)"', text))
+    objects = [json.loads(body) for kind, body in blocks if kind == "json"]
+    sentences = re.findall(r'fault add "(.*)"', text)
+    assert objects
+    assert sentences
+    for one in (*objects, *sentences):
+        Rule.from_json(one)
     (complaint,) = re.findall(r"monday.toml, (line .*)", text)
     wrong = re.findall(r'gets: "(.*?)" is not', complaint)[0]
     (story,) = [body for kind, body in blocks if kind == "toml"]

@@ -114,7 +114,7 @@ def test_all_together_have_a_limit_and_the_dead_give_way():
         if number % 2:
             trace.ended("it said goodbye", NOW)
     assert room.used <= room.size + 50 * 500
-    assert len(traces.all()) < 100
+    assert 0 < len(traces.all()) < 100
     assert all(one.lines() for one in traces.all())
 
 
