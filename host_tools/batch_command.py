@@ -20,7 +20,7 @@ import io
 import json
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TextIO
 
@@ -31,6 +31,7 @@ from host_tools.batch import BadRows, Batch, Columns, Unit, mfg_gen, table
 from host_tools.derive_key import add_rule
 from host_tools.errors import CommandError
 from host_tools.identity import check_place
+from host_tools.ledger.planning import rows_of
 from host_tools.ledger.printing import batch_facts
 from host_tools.printable import counted, printable
 from keystead.record import ENDPOINT
@@ -117,13 +118,24 @@ def _create(args: argparse.Namespace) -> int | None:
     except BadRows as bad:
         return _tell(bad, args.json)
     if args.dry_run:
-        with suppress(ledger.NoLedger), ledger.opened(args) as book:
-            book.check_batch(planned, units, args.serials_again)
+        _check(planned, units, args)
     else:
         with ledger.opened(args, create=True) as book, _waiting(len(units)):
             book.create_batch(planned, units, args.serials_again)
     _say(planned, units, args)
     return None
+
+
+def _check(planned: Batch, units: list[Unit], args: argparse.Namespace) -> None:
+    try:
+        book = ledger.opened(args)
+    except ledger.NoLedgerYet as none:
+        rows_of(planned, units)
+        said = f"keystead batch: note: {none}; the list was checked by itself"
+        print(printable(said), file=sys.stderr)
+        return
+    with book:
+        book.check_batch(planned, units, args.serials_again)
 
 
 def _waiting(count: int) -> AbstractContextManager[object]:

@@ -34,6 +34,7 @@ from host_tools.virtual_board.faults import Fault
 from keystead.registration_id import parse_mac
 
 _PORT = 4001
+_LAST_PORT = 65535
 _MOST = 200  # boards
 
 
@@ -127,7 +128,10 @@ def _beside(first: Address | None, number: int) -> Address | None:
     """Return the address for the board of this number, the ports counting up."""
     if first is None or first[1] == 0:
         return first
-    return first[0], first[1] + number - 1
+    port = first[1] + number - 1
+    if port > _LAST_PORT:
+        raise CommandError(f"board {number} would be on port {port}: begin with a lower one")
+    return first[0], port
 
 
 def _own_mac(setting: BoardSetting, first: bytes | None, number: int) -> bytes:
@@ -136,7 +140,9 @@ def _own_mac(setting: BoardSetting, first: bytes | None, number: int) -> bytes:
         if file.exists():
             return Efuses(models.get(setting.chip).efuses, setting.mac, file).mac
     mac = int.from_bytes(first or setting.mac, "big") + number - 1
-    return (mac & (1 << 48) - 1).to_bytes(6, "big")
+    if mac >> 48:
+        raise CommandError(f"there is no MAC for board {number}: give the first a lower --mac")
+    return mac.to_bytes(6, "big")
 
 
 async def _serve(settings: list[BoardSetting], args: argparse.Namespace) -> None:
@@ -207,6 +213,6 @@ def _count(text: str) -> int:
 
 def _address(text: str) -> Address:
     match = re.fullmatch(r"(?:\[([0-9a-fA-F:]+)\]|([^:\[\]]+)):([0-9]{1,5})", text)
-    if not match or int(match[3]) > 65535:
+    if not match or int(match[3]) > _LAST_PORT:
         raise argparse.ArgumentTypeError(f"{text[:60]!r}: write HOST:PORT, e.g. 127.0.0.1:4001")
     return match[1] or match[2], int(match[3])

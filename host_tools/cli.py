@@ -5,6 +5,7 @@ A verb is a module with a docstring (its help), add_arguments(parser) and run(ar
 
 import argparse
 import importlib
+import io
 import os
 import sys
 import textwrap
@@ -45,19 +46,28 @@ _EXIT = """exit codes: 0 done, 1 it can not be done (one line on stderr says why
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; return the exit code."""
     end_cleanly_on_sigterm()
+    _prepare_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        _refuse_bytes(words)
         parser, verb = _parser(words)
+    except CommandError as error:
+        print(f"keystead: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:  # while it loads
         return 130
     args = parser.parse_args(words)
     if verb is None:
         parser.print_help()
         return 2
+    return _run(verb, args)
+
+
+def _run(verb: ModuleType, args: argparse.Namespace) -> int:
+    """Run a verb; what ends it is one line and an exit code."""
     try:
         code = verb.run(args) or 0
-        if sys.stdout:  # None when whoever started us closed it
-            sys.stdout.flush()
+        sys.stdout.flush()
         return int(code)
     except CommandError as error:
         print(f"keystead {args.verb}: {printable(str(error))}", file=sys.stderr)
@@ -74,18 +84,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _prepare_streams() -> None:
+    """Have standard streams that stand any text, and outputs also where somebody closed them."""
+    # their numbers are taken, too: else the next file that is opened would be the output
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _refuse_bytes(words: Sequence[str]) -> None:
+    """Raise CommandError for a word that is not UTF-8: no name, ledger or message can hold it."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise CommandError(
+                f"{os.fsencode(word)!r} is not UTF-8: write it, or name the file, in UTF-8"
+            ) from None
+
+
 def _flush() -> None:
     try:
-        if sys.stdout:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except OSError:
         _silence()
 
 
 def _silence() -> None:
     # what is still in the buffer must not fail again when the interpreter flushes it
-    if sys.stdout:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser(words: Sequence[str]) -> tuple[argparse.ArgumentParser, ModuleType | None]:

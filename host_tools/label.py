@@ -2,7 +2,7 @@
 
 examples:
   keystead label --batch mill-7 --ledger factory.db --output labels.pdf
-  keystead label --batch mill-7 --since 8h --output labels.html --layout L4731 --skip 12
+  keystead label --batch mill-7 --since 8h --output labels.html --skip 12
   keystead label sn-0007 --output - --format zpl | lp -o raw
   keystead label sn-0007-mac-a1-b2-c3-d4-e5-f6
   keystead label --batch mill-7 --output - --format csv

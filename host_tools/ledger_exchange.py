@@ -6,7 +6,6 @@ ledger/importing.py).
 
 import argparse
 import io
-import re
 import sys
 from pathlib import Path
 from typing import TextIO, cast
@@ -15,6 +14,7 @@ from host_tools import boards, whole_file
 from host_tools.batch import Batch
 from host_tools.derive_key import add_rule
 from host_tools.errors import CommandError
+from host_tools.identity import check_place
 from host_tools.ledger import exporting, importing, opened
 from host_tools.ledger.rules import STATES
 from host_tools.printable import counted, printable
@@ -85,8 +85,7 @@ def import_arguments(parser: argparse.ArgumentParser) -> None:
 
 def import_(args: argparse.Namespace) -> int:
     """Make a batch of the list."""
-    if not re.fullmatch("[0-9A-Za-z]{1,32}", args.id_scope):
-        raise CommandError(f"--id-scope {args.id_scope!r}: letters and digits, e.g. 0ne00002193")
+    check_place(args.id_scope, args.endpoint)
     chip = boards.get(args.board).chip
     wide = args.rule == "service"
     batch = Batch(

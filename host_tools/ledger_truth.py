@@ -117,13 +117,14 @@ def _tell_differences(found: Differences, as_json: bool) -> None:
     for what, those in (
         ("never seen", found.never_seen),
         ("never made", found.never_made),
+        ("not good", found.not_good),
         ("not assigned", found.not_assigned),
     ):
         for one in those:
             printer.line(f"{what}: {one.registration_id}: {one.why}", "red")
     printer.line(
         f"{found.matched} as they should be, {len(found.never_seen)} flashed but never seen in"
-        f" DPS, {len(found.never_made)} seen but never made, {len(found.not_assigned)} not"
-        " assigned",
+        f" DPS, {len(found.never_made)} seen but never made, {len(found.not_good)} seen but not"
+        f" good, {len(found.not_assigned)} not assigned",
         "yellow" if found.count else "green",
     )

@@ -13,6 +13,7 @@ from host_tools import keys, nvs, nvs_files
 from host_tools.errors import CommandError
 from host_tools.nvs import NvsError
 from host_tools.nvs.reader import Stored, stored
+from host_tools.nvs.writer import LARGEST
 from host_tools.printable import printable
 from keystead import record
 from keystead.failure import Failure
@@ -21,7 +22,6 @@ from keystead.registration_id import format_mac
 _OURS = "keystead"  # the namespace that firmware/rim/flash.py has
 _MAGIC = b"KS\1\0"  # how a factory record begins, wherever it was copied to
 _MAC = slice(6, 12)
-_LARGEST = 1 << 26  # bytes: more than any chip's flash has
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,11 +52,11 @@ def run(args: argparse.Namespace) -> None:
 def _image(file: Path) -> bytes:
     try:
         with file.open("rb") as stream:
-            image = stream.read(_LARGEST + 1)
+            image = stream.read(LARGEST + 1)
     except OSError as error:
         raise CommandError(f"can not read {file}: {error.strerror}") from None
-    if len(image) > _LARGEST:
-        raise CommandError(f"{file} has more than {_LARGEST >> 20} MiB: it is no NVS partition")
+    if len(image) > LARGEST:
+        raise CommandError(f"{file} has more than {LARGEST >> 20} MiB: it is no NVS partition")
     return image
 
 

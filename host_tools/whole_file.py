@@ -17,7 +17,7 @@ def write(path: Path, data: bytes, mode: int = 0o666) -> None:
         if path.exists() and not path.is_file():
             path.write_bytes(data)
         else:
-            _replace(path, data, mode)
+            _replace(path.resolve(), data, mode)  # through a link, not in its place
     except OSError as error:
         raise CommandError(f"can not write {path}: {error.strerror}") from None
 
@@ -29,7 +29,7 @@ def _replace(path: Path, data: bytes, mode: int) -> None:
         with open(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode), "wb") as file:
             file.write(data)
         os.replace(new, path)
-    except OSError:
+    except BaseException:
         with suppress(OSError):  # what went wrong first is what there is to tell
             new.unlink()
         raise

@@ -32,17 +32,18 @@ def units_from_csv(
     template: str = TEMPLATE,
     wide: bool = False,
     columns: Columns = Columns(),  # noqa: B008  frozen
+    called: str = "stdin",
 ) -> list[Unit]:
     """Return the units of a CSV in its order, from a file or an open text.
 
     Columns, in any order and case: serial, mac (or none: whichever board is next), and
     registration_id (or none: the template makes it); others are kept as Unit.extra; `columns`
     says what is otherwise. Fields are apart by comma, semicolon, tab or |; BOM, CRLF and empty
-    lines do no harm. Raises BadRows with every bad row, duplicates included, and CommandError if
-    it is no such list at all.
+    lines do no harm. called: what messages call an open text. Raises BadRows with every bad row,
+    duplicates included, and CommandError if it is no such list at all.
     """
     rule, faults = Rule(template, wide), list[BadRow]()
-    where = str(source) if isinstance(source, Path) else "stdin"
+    where = str(source) if isinstance(source, Path) else called
     text = table.load(source) if isinstance(source, Path) else source.read()
     rows = table.read(text.removeprefix("\ufeff"), where, faults)
     found = listing.unique(listing.units(rows, where, rule, faults, columns), faults)

@@ -73,6 +73,7 @@ def units(
     The other rows go to faults. CommandError if the head names no boards.
     """
     places = _places(table.head, where, rule, columns)
+    _refuse_doubled(table.head, where, columns)
     used = set(places.values()) | {n for n, name in enumerate(table.head) if name in columns.apart}
     extra = [(n, name) for n, name in enumerate(table.head) if n not in used and name]
     for line, row in table.rows:
@@ -85,6 +86,16 @@ def units(
             yield _unit(fields, kept, line, rule)
         except ValueError as error:  # InvalidRegistrationID is one
             faults.append(BadRow(line, str(error)))
+
+
+# in mfg_gen a key of two namespaces has two columns of one name, which listing leaves apart
+def _refuse_doubled(head: Sequence[str], where: str, columns: Columns) -> None:
+    seen: dict[str, int] = {}
+    for place, name in enumerate(head, 1):
+        if name and name not in columns.apart and seen.setdefault(name, place) != place:
+            raise CommandError(
+                f"{where}: columns {seen[name]} and {place} are both called {name}: rename one"
+            )
 
 
 def _places(head: Sequence[str], where: str, rule: Rule, columns: Columns) -> dict[str, int]:

@@ -82,7 +82,7 @@ class DeviceFiles:
                 output.write(before)
                 output.write(self._own.part(record.pack()).data)
                 output.write(after)
-        except OSError:
+        except BaseException:
             file.unlink(missing_ok=True)  # half a file would look like a whole one
             raise
 

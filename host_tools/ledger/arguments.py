@@ -42,7 +42,7 @@ def add_arguments(
         parser.add_argument(
             "--unverified",
             action="store_true",
-            help="do not check first that no event of the ledger was changed, which takes a"
+            help="do not check first that no event of the ledger was changed, which takes half a"
             " second for 10 000 boards",
         )
 

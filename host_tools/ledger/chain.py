@@ -107,7 +107,7 @@ def moment(seconds: float) -> str:
 
 
 def fit(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return facts as they will be read again; BadEvent if they hold a key or are not JSON."""
+    """Return facts as they will be read again; BadEvent if they hold a key or are no text."""
     try:
         text = canonical(dict(facts))
     except (TypeError, ValueError, RecursionError) as error:
@@ -115,8 +115,18 @@ def fit(facts: Mapping[str, Any]) -> dict[str, Any]:
     if len(text) > _LARGEST:
         raise BadEvent(f"facts have {len(text)} characters, at most {_LARGEST} are kept")
     found: dict[str, Any] = json.loads(text)
+    _refuse_halves(found)
     _refuse_secrets(found)
     return found
+
+
+# JSON can write half of a surrogate pair, UTF-8 can not: every later export would stumble over it
+def _refuse_halves(facts: Mapping[str, Any]) -> None:
+    try:
+        json.dumps(facts, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = ascii(error.object[error.start])[1:-1]
+        raise BadEvent(f"facts hold half a character ({half}): write the whole one") from None
 
 
 def _refuse_secrets(value: object, name: str = "") -> None:

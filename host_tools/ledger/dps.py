@@ -6,7 +6,6 @@ Source: DPS REST API, 2021-10-01: "Device Registration State - Query", "Enrollme
 "Control access to DPS with shared access signatures".
 """
 
-import os
 import re
 import ssl
 import time
@@ -18,6 +17,8 @@ from urllib.parse import quote, urlsplit
 
 from host_tools.emulator.rest import control_file
 from host_tools.errors import CommandError
+from host_tools.key_sources import shield
+from host_tools.key_sources.secret_file import read_secret
 from host_tools.keys import decode_key
 from keystead.sas import sas_token
 
@@ -60,14 +61,17 @@ class Policy:
 
 
 def policy(file: Path | None) -> Policy:
-    """Return the policy that a file holds, else $KEYSTEAD_DPS_CONNECTION_STRING; CommandError."""
+    """Return the policy that a file holds, else $KEYSTEAD_DPS_CONNECTION_STRING; CommandError.
+
+    The variable is taken out of the environment in any case. A file is refused that others may
+    read.
+    """
+    found = shield.take(VARIABLE)
     if file is not None:
-        try:
-            text = file.read_text(encoding="ascii", errors="replace")[:4096]
-        except OSError as error:
-            raise CommandError(f"can not read {file}: {error.strerror}") from None
+        raw = read_secret(str(file))
+        text = raw.decode("ascii", "replace")
+        raw[:] = bytes(len(raw))
         return Policy.parse(text, str(file))
-    found = os.environ.get(VARIABLE)
     if not found:
         raise CommandError(
             f"no DPS named: put the connection string of a policy with Registration read into"

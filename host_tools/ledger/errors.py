@@ -11,6 +11,10 @@ class NoLedger(LedgerError):
     """There is no ledger at this place, or no place was given."""
 
 
+class NoLedgerYet(NoLedger):
+    """There is none at this place, and one could be made there."""
+
+
 class NotALedger(LedgerError):
     """What is at this place is something else."""
 

@@ -19,7 +19,7 @@ _LARGEST = 256 * 1024 * 1024
 
 def units(path: Path, template: str, wide: bool) -> list[Unit]:
     """Return the boards of a list, each with its MAC; CommandError, with every bad row named."""
-    found = units_from_csv(_table(path) or path, template, wide)
+    found = units_from_csv(_table(path) or path, template, wide, called=str(path))
     for unit in found:
         if unit.mac is None:
             raise CommandError(f"{path}: line {unit.line}, serial {unit.serial}: names no MAC")

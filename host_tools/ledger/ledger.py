@@ -15,7 +15,7 @@ from host_tools.ledger.archive import Archive
 from host_tools.ledger.database import Database
 from host_tools.ledger.errors import BadEvent, LedgerError
 from host_tools.ledger.model import Event, Identity
-from host_tools.ledger.planning import checked, plan
+from host_tools.ledger.planning import plan, refuse_known, rows_of
 from host_tools.ledger.reserving import issue, reserve
 
 _UNIT = tables.unit.c
@@ -53,7 +53,7 @@ class Ledger(Archive):
     ) -> None:
         """Raise what create_batch() would raise now, and change nothing: for a dry run."""
         with self._database.reading() as connection:
-            checked(connection, batch, units, serials_again)
+            refuse_known(connection, batch, rows_of(batch, units), serials_again)
 
     def reserve(self, batch_name: str, mac: bytes, chip: str) -> Identity:
         """Return the identity of a board, a new one if it has none: for ever, and at once.

@@ -16,7 +16,7 @@ import host_tools.ledger.tables as tables
 from host_tools.errors import CommandError
 from host_tools.ledger.appending import Writer
 from host_tools.ledger.database import WAIT, Database, Dialect
-from host_tools.ledger.errors import NewerLedger, NoLedger, NotALedger
+from host_tools.ledger.errors import NewerLedger, NoLedgerYet, NotALedger
 from host_tools.ledger.ledger import Ledger
 from host_tools.ledger.postgresql import Postgresql
 from host_tools.ledger.sqlite import Sqlite
@@ -45,7 +45,7 @@ def open_ledger(
         with database.reading() as connection:
             there = _check(connection, dialect)
         if not there and not create:
-            raise NoLedger(
+            raise NoLedgerYet(
                 f"there is no ledger in {dialect.place}: `keystead batch create` makes one"
             )
         if not there:

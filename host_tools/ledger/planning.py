@@ -36,7 +36,8 @@ def plan(
     """Write a batch with its units, or refuse it; facts: more for its event."""
     connection = writer.connection
     writer.hold()  # planning is rare: two at once take turns
-    rows = checked(connection, batch, units, serials_again)
+    rows = rows_of(batch, units)
+    refuse_known(connection, batch, rows, serials_again)
     for chunk in batched_rows(rows):
         connection.execute(insert(tables.unit), chunk)
     about = described(batch, len(rows), digest(rows))
@@ -44,23 +45,29 @@ def plan(
     connection.execute(insert(tables.batch), {**batch_columns(about), "event": made.number})
 
 
-def checked(
-    connection: Connection, batch: Batch, units: Iterable[Unit], serials_again: bool
-) -> list[dict[str, Any]]:
-    """Return the rows of a batch's units, or refuse it.
-
-    serials_again: they may be those of other batches.
-    """
-    _check_name(connection, batch)
+def rows_of(batch: Batch, units: Iterable[Unit]) -> list[dict[str, Any]]:
+    """Return the rows of a batch's units, or refuse what no ledger could hold."""
+    _check_name(batch)
     rows = [_row(batch, place, unit) for place, unit in enumerate(units, 1)]
     if not rows:
         raise LedgerError(f"batch {batch.name} has no units: give serials or a list")
+    chain.fit(described(batch, len(rows), ""))
     for what, column in _UNIQUE.items():
         _refuse_twice(rows, column, what)
-    _refuse_known(connection, rows)
+    return rows
+
+
+def refuse_known(
+    connection: Connection, batch: Batch, rows: Sequence[dict[str, Any]], serials_again: bool
+) -> None:
+    """Refuse what this ledger has given away already.
+
+    serials_again: they may be those of other batches.
+    """
+    _refuse_name(connection, batch)
+    _refuse_identities(connection, rows)
     if not serials_again:
         _refuse_serials(connection, rows)
-    return rows
 
 
 def described(batch: Batch, count: int, units: str) -> dict[str, Any]:
@@ -109,12 +116,15 @@ def batched_rows(rows: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]
         yield list(rows[begin : begin + 5000])
 
 
-def _check_name(connection: Connection, batch: Batch) -> None:
+def _check_name(batch: Batch) -> None:
     if not _NAME.fullmatch(batch.name):
         raise LedgerError(
             f"batch {batch.name[:80]!r}: a name has 1 to 64 letters, digits, dots, dashes and"
             " underscores, and begins with a letter or digit"
         )
+
+
+def _refuse_name(connection: Connection, batch: Batch) -> None:
     wanted = tables.folded(tables.batch.c.name) == batch.name.lower()
     known = connection.execute(select(tables.batch.c.name).where(wanted)).scalar_one_or_none()
     if known is not None:
@@ -173,7 +183,7 @@ def _refuse_twice(rows: Iterable[dict[str, Any]], column: str, what: str) -> Non
         seen[value] = row
 
 
-def _refuse_known(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+def _refuse_identities(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     questions = (
         ("mac", "MAC", _IDENTITY.mac, _IDENTITY.batch),
         ("mac", "MAC", _UNIT.mac, _UNIT.batch),

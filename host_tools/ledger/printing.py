@@ -77,7 +77,7 @@ class Printer:
             at, after, station, what = map(printable, cells)
             line = Text(f"  {at}  ", "dim" if self._console.is_terminal else "")
             line.append(f"{after:>9}  {station:<12} ")
-            line.append(printable(kind).ljust(11), _STYLES.get(kind, "")).append(what)
+            line.append(f"{printable(kind):<12} ", _STYLES.get(kind, "")).append(what)
             line.rstrip()
             self._console.print(line)
 

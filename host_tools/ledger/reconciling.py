@@ -37,12 +37,14 @@ class Differences:
     matched: int = 0
     never_seen: list[Difference] = field(default_factory=list)
     never_made: list[Difference] = field(default_factory=list)
+    not_good: list[Difference] = field(default_factory=list)
     not_assigned: list[Difference] = field(default_factory=list)
 
     @property
     def count(self) -> int:
         """Return how many boards differ."""
-        return len(self.never_seen) + len(self.never_made) + len(self.not_assigned)
+        those = (self.never_seen, self.never_made, self.not_good, self.not_assigned)
+        return sum(map(len, those))
 
     def json(self) -> dict[str, Any]:
         """Return all of it in JSON's names."""
@@ -54,6 +56,7 @@ class Differences:
             "matched": self.matched,
             "neverSeen": shown(self.never_seen),
             "neverMade": shown(self.never_made),
+            "notGood": shown(self.not_good),
             "notAssigned": shown(self.not_assigned),
         }
 
@@ -96,7 +99,9 @@ def _compare(
     elif one.state not in _MADE | _ELSEWHERE:
         because = f" ({one.reason})" if one.reason else ""
         why = f"registered since {since}, the ledger has it as {one.state}{because}"
-        found.never_made.append(Difference(name, why))
+        # an attempt begins with its key's fingerprint: without one no station ever had the key
+        those = found.never_made if one.fingerprint is None else found.not_good
+        those.append(Difference(name, why))
     elif record.get("status") != "assigned":
         trouble = record.get("errorMessage") or record.get("errorCode") or "no reason given"
         why = f"DPS has it as {record.get('status')}: {trouble}"

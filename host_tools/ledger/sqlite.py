@@ -22,6 +22,7 @@ from host_tools.ledger.errors import (
     LedgerError,
     Locked,
     NoLedger,
+    NoLedgerYet,
     NotALedger,
     ReadOnly,
 )
@@ -29,6 +30,7 @@ from host_tools.ledger.errors import (
 _POOL = 20  # connections, for threads that read at the same time
 # what SQLite says on a medium that takes no file beside the ledger; not: that it is locked
 _READ_ONLY = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 _MAKE = "`keystead batch create` makes one"
 
 
@@ -47,10 +49,12 @@ class Sqlite:
         self._file: tuple[int, int] | None = None  # which one was opened
         if path.is_dir():
             raise NotALedger(f"{path} is a folder: name the ledger's file in it")
-        if not path.exists() and not create:
-            raise NoLedger(f"there is no ledger at {path}: {_MAKE}, or mend --ledger")
         if not path.absolute().parent.is_dir():
-            raise NoLedger(f"there is no folder {path.parent} for the ledger: make it first")
+            raise NoLedger(
+                f"there is no folder {path.parent} for the ledger: make it first, or mend --ledger"
+            )
+        if not path.exists() and not create:
+            raise NoLedgerYet(f"there is no ledger at {path}: {_MAKE}, or mend --ledger")
 
     def engine(self) -> Engine:
         """Return what makes connections."""
@@ -72,6 +76,11 @@ class Sqlite:
             return self._open(f"mode={mode}")
         except sqlite3.OperationalError as error:
             code = error.sqlite_errorcode & 0xFF
+            if code in _NO_ROOM:
+                raise DiskFull(
+                    f"{self.place} can not be opened ({error}): is the disk full? SQLite wants"
+                    " room for a file of 32 KiB beside it, even to read"
+                ) from None
             if code not in _READ_ONLY or mode == "rwc" or self._wal().exists():
                 raise
             # a copy on a medium that takes no -shm file beside it; nobody can write there
@@ -156,7 +165,7 @@ class Sqlite:
             )
         if code == sqlite3.SQLITE_READONLY:
             return ReadOnly(f"{self.place} is read-only here: nothing can be recorded in it")
-        if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        if code in _NO_ROOM:
             return DiskFull(f"{self.place} can not be written ({what}): is the disk full?")
         if code == sqlite3.SQLITE_CANTOPEN:
             return ReadOnly(f"{self.place} can not be opened: may you read and write its folder?")

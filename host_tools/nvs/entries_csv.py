@@ -25,6 +25,7 @@ from host_tools.nvs.errors import NvsError
 
 _HEAD = ("key", "type", "encoding", "value")
 _TYPES = ("data", "file")
+_LARGEST = 1 << 20  # bytes of a file: a blob has at most 508 000
 
 
 @dataclass(frozen=True)
@@ -106,11 +107,15 @@ def contents_of(name: str, folder: Path) -> bytes:
         file = Path(name).expanduser()
         if not file.exists() and not file.is_absolute():
             file = folder / file
-        return file.read_bytes()
+        with open(file, "rb") as stream:
+            content = stream.read(_LARGEST + 1)
     except OSError as error:
         raise NvsError(f"can not read the file {name!r}: {error.strerror}") from None
     except (ValueError, RuntimeError) as error:  # a NUL in the name; ~nobody
         raise NvsError(f"can not read the file {name!r}: {error}") from None
+    if len(content) > _LARGEST:
+        raise NvsError(f"the file {name!r} has more than {_LARGEST >> 20} MiB: no value is so long")
+    return content
 
 
 # not splitlines(): it takes characters for ends of lines that may be in a value

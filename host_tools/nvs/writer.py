@@ -14,6 +14,7 @@ from host_tools.nvs.page import Item
 from host_tools.nvs.wifi_extras import with_extras
 
 NAMESPACES = 254
+LARGEST = 64 << 20  # bytes: more than any chip's flash has
 READ_WRITE = 3 * page.SIZE  # the least that a chip can write to
 
 
@@ -37,10 +38,10 @@ def partition(entries: Iterable[Entry], size: int) -> bytes:
 
 def check_size(size: int) -> None:
     """Raise NvsError if size can not be a partition's."""
-    if size < page.SIZE or size % page.SIZE:
+    if size < page.SIZE or size % page.SIZE or size > LARGEST:
         raise NvsError(
             f"a partition of {size} bytes can not hold NVS: take a multiple of {page.SIZE},"
-            f" at least {READ_WRITE}"
+            f" at least {READ_WRITE}, at most {LARGEST >> 20} MiB"
         )
 
 

@@ -13,6 +13,7 @@ from host_tools.errors import CommandError
 
 SECTOR = 4096  # bytes, the least that can be erased
 _CHUNK = 1 << 20
+_BEGINNINGS = (b"", b"\xe9", b"\xff")  # of a file: empty, an image for offset 0, for a later one
 
 
 class PowerCut(Exception):
@@ -22,8 +23,9 @@ class PowerCut(Exception):
 class FlashChip:
     """A NOR flash of `size` bytes upon a file; blank is 0xFF, writing only clears bits.
 
-    The file is made if there is none and filled up with 0xFF if it is shorter. It may be read by
-    others at any time: nothing is held back in memory.
+    The file is made if there is none and filled up with 0xFF if it is shorter and begins as a
+    flash does; CommandError if not. It may be read by others at any time: nothing is held back in
+    memory.
     """
 
     def __init__(self, path: Path, size: int):
@@ -45,6 +47,12 @@ class FlashChip:
             raise CommandError(
                 f"{self.path} has {length} bytes, more than a flash of {self.size}:"
                 " give a larger --flash-size or another file"
+            )
+        if length < self.size and os.pread(self._file, 1, 0) not in _BEGINNINGS:
+            os.close(self._file)
+            raise CommandError(
+                f"{self.path} is no flash, it begins with another byte than 0xE9 or 0xFF:"
+                " it was left as it is, name another file"
             )
         for offset in range(length, self.size, _CHUNK):
             self._put(offset, b"\xff" * min(_CHUNK, self.size - offset))

@@ -19,8 +19,8 @@ _PATIENCE = 200  # milliseconds
 class Interrupt:
     """The interrupt character of one program, as micropython.kbd_intr() sets it."""
 
-    def __init__(self, catch_up: Callable[[], None]) -> None:
-        """catch_up: deals with what the program has asked for already; it waits for that, too."""
+    def __init__(self, catch_up: Callable[[], bool]) -> None:
+        """catch_up: answers what the program waits to be told; False if there was nothing."""
         self._catch_up = catch_up
         self._loop = asyncio.get_running_loop()
         self._character = STARTING
@@ -62,10 +62,11 @@ class Interrupt:
         return data.replace(bytes((character,)), b"")
 
     def _try(self, left: int) -> None:
-        self._catch_up()  # it may have ended by itself
+        waits = _waits(self._pid)
+        answered = self._catch_up()  # it may have ended by itself
         if not self._wanted or self._character in (STARTING, OFF) or not self._pid:
             return
-        if left and not _waits(self._pid):
+        if left and (answered or not waits):  # it waited for us, or for nothing
             self._loop.call_later(0.001, self._try, left - 1)
             return
         self._wanted = False

@@ -31,8 +31,9 @@ class Silicon:
         """The file by which the program asks."""
         return self._far.fileno()
 
-    def receive(self) -> None:
-        """Answer all that was asked up to now."""
+    def receive(self) -> bool:
+        """Answer all that was asked up to now; False if nothing was."""
+        answered = False
         with suppress(BlockingIOError):
             while data := self._near.recv(_PIECE, socket.MSG_DONTWAIT):
                 self._asked += data
@@ -40,12 +41,14 @@ class Silicon:
             letter, size, number = _QUESTION.unpack_from(self._asked)
             end = _QUESTION.size + size
             if len(self._asked) < end:
-                return
+                break
             text = bytes(self._asked[_QUESTION.size : end])
             del self._asked[:end]
+            answered = True
             answer = self._answering(chr(letter), number, text)
             if answer:
                 self._near.sendall(_ANSWER.pack(answer[0]) + answer[1])
+        return answered
 
     def reset(self) -> None:
         """Forget a question that was not whole: whoever asked it is gone."""

@@ -95,6 +95,8 @@ def test_a_board_that_was_killed_goes_with_its_flash_when_the_next_one_starts() 
         (("--fault", "rain"), "'rain' is not one I know: power cut at byte N; "),
         (("--fault", "board 2: secure boot"), "there is no board 2 of 1"),
         (("--mac", "01:00"), "argument --mac: "),
+        (("--mac", "ff:ff:ff:ff:ff:ff", "--count", "2"), "there is no MAC for board 2"),
+        (("--rfc2217", "127.0.0.1:65535", "--count", "2"), "board 2 would be on port 65536"),
         (("--count", "0"), "is not a number from 1 to 200"),
         (("--rfc2217", "4001"), "write HOST:PORT, e.g. 127.0.0.1:4001"),
         (("--flash", "/nowhere/flash.bin"), "can not use /nowhere/flash.bin as flash: No such"),

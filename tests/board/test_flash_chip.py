@@ -57,12 +57,12 @@ def test_only_whole_sectors_are_erased(chip: FlashChip, offset: int, n: int) -> 
 
 def test_it_is_what_its_file_holds(tmp_path: Path) -> None:
     file = tmp_path / "flash.bin"
-    file.write_bytes(b"\x01\x02\x03")
+    file.write_bytes(b"\xe9\x02\x03")
     first = FlashChip(file, SIZE)
     first.write(8, b"abc")
     first.close()
     second = FlashChip(file, SIZE)
-    assert second.read(0, 12) == b"\x01\x02\x03" + b"\xff" * 5 + b"abc\xff"
+    assert second.read(0, 12) == b"\xe9\x02\x03" + b"\xff" * 5 + b"abc\xff"
     second.close()
 
 
@@ -72,6 +72,22 @@ def test_a_file_larger_than_the_flash_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="more than a flash of 65536"):
         FlashChip(file, SIZE)
     assert file.stat().st_size == SIZE + 1
+
+
+def test_a_file_that_is_no_flash_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    file.write_bytes(b"{}")
+    with pytest.raises(CommandError, match="is no flash"):
+        FlashChip(file, SIZE)
+    assert file.read_bytes() == b"{}"
+
+
+def test_a_whole_flash_may_begin_with_anything(tmp_path: Path) -> None:
+    file = tmp_path / "encrypted.bin"
+    file.write_bytes(b"\x55" * SIZE)
+    chip = FlashChip(file, SIZE)
+    assert chip.read(0, 2) == b"\x55\x55"
+    chip.close()
 
 
 def test_a_file_that_can_not_be_made_is_said(tmp_path: Path) -> None:

@@ -271,6 +271,7 @@ def test_every_bad_row_is_told_with_its_line_and_nothing_is_written(command: Com
         ("make config.csv values.csv --output line --prefix a/b", "--prefix 'a/b'"),
         ("make absent.csv --output own", "can not read absent.csv"),
         ("make entries.csv --output own --size 5000", "a partition of 5000 bytes"),
+        ("make entries.csv --output own --size 0x100000000", "at most 64 MiB"),
         ("make entries.csv --output own --key-file cert.der", "others may read it"),
         ("make entries.csv --output own --hmac-key-file key.bin", "key.bin: an HMAC eFuse key"),
         ("show entries.csv", "an NVS image has whole pages"),
@@ -285,6 +286,7 @@ def test_what_can_not_be_done_is_one_line_and_nothing_is_written(
     Path("full/nvs-1.bin").write_text("the only copy")
     private("keys-own.bin", b"the only key")
     private("blank.bin", b"\xff" * SIZE)
+    Path("endless.csv").write_text(ENTRIES.replace("cert.der", "/dev/zero"))
     before = {path: path.is_file() and path.read_bytes() for path in Path().rglob("*")}
     ran = command(*words.split())
     assert (ran.code, ran.out) == (1, "")

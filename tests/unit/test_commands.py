@@ -271,15 +271,32 @@ def test_a_file_without_end_is_not_read_to_its_end(keystead: Run) -> None:
     assert "the group key in /dev/zero is not Base64" in error
 
 
-def test_closed_streams_are_one_line_at_most() -> None:
-    program = f"{shlex.quote(sys.executable)} -m host_tools derive-key"
-    environment = {**os.environ, "KEYSTEAD_GROUP_KEY": GROUP_KEY}
-    for command, code in ((f"{program} <&-", 1), (f"{program} a >&-", 0)):
-        result = subprocess.run(
-            command, shell=True, env=environment, capture_output=True, text=True, check=False
-        )
-        assert result.returncode == code
-        assert result.stderr.count("\n") <= 1
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("derive-key <&-", 1, "no registration ID"),
+        ("derive-key a >&-", 0, ""),
+        ("derive-key a >&- 2>&-", 0, ""),
+        ("check a --ledger absent.db >&-", 1, "there is no ledger at absent.db"),
+        ("derive-key é", 1, r"registration ID '\xe9'"),
+        ("derive-key $X", 2, r"b'\xff' is not UTF-8"),
+        ("derive-key <<< $X", 1, r"registration ID '\ufffd'"),
+        ("check --ledger $X", 2, r"b'\xff' is not UTF-8"),
+    ],
+)
+def test_closed_streams_and_odd_bytes_are_one_line_at_most(
+    words: str, code: int, said: str
+) -> None:
+    environment = {
+        **os.environ, "KEYSTEAD_GROUP_KEY": GROUP_KEY, "PYTHONIOENCODING": "ascii:strict",
+    }  # fmt: skip
+    result = subprocess.run(
+        ["bash", "-c", f"X=$'\\377'; {shlex.quote(sys.executable)} -m host_tools {words}"],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (result.returncode, result.stdout and code) == (code, ""), result.stderr
+    assert said in result.stderr
+    assert result.stderr.count("\n") <= 1
 
 
 def test_a_file_without_certificates_is_refused(keystead: Run, tmp_path: Path) -> None:
