@@ -94,6 +94,11 @@ def _add_values(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Flash; 0 if all boards are good."""
     shield.forbid_core_dumps()
+    if args.register and args.config is None:
+        raise CommandError(
+            "--register without --config: without a network no board reaches its hub; name the"
+            " config.json"
+        )
     ports = _ports(args)
     with ledger.opened(args) as book, _keys(args) as keys:
         key_sources.forget(args)
@@ -134,6 +139,8 @@ def _order(args: argparse.Namespace, book: ledger.Ledger) -> Order:
     values = _values(args, book, batch, layout.nvs.size)
     with Console(stderr=True).status("compiling the firmware"):
         files = board_files.content(board, args.config, args.app, args.ca)
+    spread = board_files.spread(files)
+    arguments.warn_of_spread(args.register, spread)
     return Order(
         batch,
         board,
@@ -142,7 +149,7 @@ def _order(args: argparse.Namespace, book: ledger.Ledger) -> Order:
         args.baud,
         args.register,
         args.replace_identity,
-        spread=board_files.spread(files),
+        spread=spread,
         values=values.of,
     )
 

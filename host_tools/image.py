@@ -34,7 +34,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
-from host_tools import boards, device_keys, identity, ledger
+from host_tools import boards, device_keys, identity, key_sources, ledger
 from host_tools.batch import Batch
 from host_tools.boards import Board
 from host_tools.errors import CommandError
@@ -73,6 +73,7 @@ def run(args: argparse.Namespace) -> None:
         batch = book.batch(args.batch) if book else None
         board = _board(args, batch.board if batch else "")
         own = _of_batch(args, book, batch, stack) if book and batch else _of_one(args)
+        key_sources.forget(args)
         built = _built(args, board)
         if args.dry_run:
             _tell(args, built)
@@ -157,6 +158,7 @@ def _of_batch(
     if args.dry_run:  # which derives no key
         return _Own((), units)
     keys = stack.enter_context(device_keys.opened(args))
+    owners.refuse_other_key(book, batch, keys)
     return _Own(owners.of_batch(batch, names, keys), units)
 
 

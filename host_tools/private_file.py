@@ -19,19 +19,26 @@ def opener(path: str, flags: int) -> int:
 
 
 @contextmanager
+def new(file: Path) -> Iterator[BinaryIO]:
+    """Lend a new file that goes away if not all is written; OSError, also if there is one."""
+    with open(file, "xb", opener=opener) as output:
+        try:
+            yield output
+            output.flush()
+        except BaseException:
+            file.unlink()
+            raise
+
+
+@contextmanager
 def created(file: Path) -> Iterator[BinaryIO]:
-    """Lend a new file that goes away if not all is written; CommandError.
+    """Lend a new file as new() does; CommandError.
 
     One that is there is refused: it may hold the only copy of a key.
     """
     try:
-        with open(file, "xb", opener=opener) as output:
-            try:
-                yield output
-                output.flush()
-            except BaseException:
-                file.unlink()
-                raise
+        with new(file) as output:
+            yield output
     except FileExistsError:
         raise CommandError(f"{file} exists: move it away first") from None
     except OSError as error:

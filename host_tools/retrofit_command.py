@@ -30,9 +30,10 @@ from pathlib import Path
 from rich.console import Console
 
 import keystead
-from host_tools import device_keys, identity, key_sources, keys, ledger
+from host_tools import boards, device_keys, identity, key_sources, keys, ledger
 from host_tools.errors import CommandError
 from host_tools.flash import arguments
+from host_tools.flash.arguments import warn_of_spread
 from host_tools.flash.roles import Keys
 from host_tools.images import board_files
 from host_tools.key_sources import shield
@@ -43,6 +44,8 @@ from host_tools.retrofit.order import Order, Owner
 from host_tools.retrofit.owner import ArgumentOwner, LedgerOwner, OwnKey, board_for
 from host_tools.retrofit.port import Port
 from host_tools.retrofit.steps import Retrofit
+from host_tools.toolchain import micropython
+from keystead.registration_id import parse_mac
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,9 +85,10 @@ def run(args: argparse.Namespace) -> None:
     shield.forbid_core_dumps()
     with ExitStack() as stack:
         owner = stack.enter_context(_owner(args))
+        order = _order(args, owner)  # all is looked at before a board is stopped
         told = stack.enter_context(telling.shown(args.json))
         port = stack.enter_context(Port(args.port))
-        retrofit = Retrofit(Meeting(port, _order(args, owner), owner, told))
+        retrofit = Retrofit(Meeting(port, order, owner, told))
         if args.roll_back:
             text = "put back" if retrofit.roll_back() else "there was nothing to put back"
             _say(args, f'{{"result": "{text}"}}' if args.json else text)
@@ -125,7 +129,18 @@ def _single(args: argparse.Namespace, stack: ExitStack) -> ArgumentOwner:
         if args.serial is None and args.registration_id is None and not args.keep:
             raise CommandError("give --serial or --registration-id")
         identity.check_place(args.id_scope, args.endpoint)
+        _check_name(args)
     return ArgumentOwner(args, _keys(args, stack), args.keep)
+
+
+def _check_name(args: argparse.Namespace) -> None:
+    """Refuse what could be no board's name, whatever MAC the one on the port has."""
+    try:
+        mac = parse_mac(args.mac) if args.mac else bytes(6)
+        if args.serial is not None or args.registration_id is not None:
+            identity.registration_id(args, mac)
+    except ValueError as error:
+        raise CommandError(str(error)) from None
 
 
 def _keys(args: argparse.Namespace, stack: ExitStack) -> Keys | None:
@@ -149,13 +164,19 @@ def _own_key(text: str | None) -> OwnKey:
 
 def _order(args: argparse.Namespace, owner: Owner) -> Order:
     board = owner.batch.board if isinstance(owner, LedgerOwner) else args.board
+    if board:
+        boards.get(board)
+    given = board_files.given(args.config, args.app, args.ca)
+    spread = board_files.spread(given.own)
+    if not args.roll_back:
+        micropython.mpy_cross()
+        backup.check(args.backup)
+        warn_of_spread(args.register, spread)
 
     def content(facts: BoardFacts) -> Mapping[str, bytes]:
-        found = board_for(facts, board)
-        return board_files.content(found, args.config, args.app, args.ca, not facts.has_umqtt)
+        return given.content(board_for(facts, board), not facts.has_umqtt)
 
-    given = [name for name, file in (("config.json", args.config), ("app.py", args.app)) if file]
     return Order(
-        content, tuple(given), args.backup, keystead.__version__, args.replace_identity, args.keep,
-        args.register,
+        content, tuple(given.own), args.backup, keystead.__version__, args.replace_identity,
+        args.keep, args.register, spread,
     )  # fmt: skip

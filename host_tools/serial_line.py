@@ -12,6 +12,7 @@ import serial  # type: ignore[import-untyped]
 from serial.tools import list_ports as plugged  # type: ignore[import-untyped]
 
 from host_tools.errors import CommandError
+from host_tools.printable import printable
 
 _PROTOCOLS = "host_tools.serial_protocols"
 # makers of what ESP32 boards have between USB and UART, and Espressif itself
@@ -84,7 +85,7 @@ def _why_not_reached(url: str, error: serial.SerialException) -> str:
     if error.errno == errno.ECONNREFUSED:
         return f"{url}: nothing listens there"
     said = said.removeprefix(f"Could not open port {url}: ").removeprefix(f"{url}: ")
-    return f"{url}: {said}"
+    return f"{url}: {printable(said)}"
 
 
 def _group(device: str) -> str:

@@ -75,11 +75,18 @@ def _rows(text: str, separator: str, faults: list[BadRow]) -> Iterator[tuple[int
         except StopIteration:
             return
         except csv.Error as error:
-            faults.append(BadRow(line, f"its quotes are not closed as they should be ({error})"))
+            faults.append(BadRow(line, _why(error)))
             return  # where the next row begins can not be known
         if any(map(str.strip, row)) and not (line == 1 and _says_separator(row, separator)):
             yield line, row
         line = reader.line_num + 1
+
+
+def _why(error: csv.Error) -> str:
+    if "field limit" in str(error):
+        most = csv.field_size_limit()
+        return f"a field has more than {most} characters: is a quote not closed?"
+    return f"its quotes are not closed as they should be ({error})"
 
 
 # Excel's own first line: sep=;

@@ -2,6 +2,9 @@
 
 import argparse
 import re
+import sys
+
+from host_tools.flash.console import too_short
 
 _USUAL = 120.0  # seconds: a first boot may wait a minute so that not all come at once
 
@@ -17,6 +20,12 @@ def add_register(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help=f"wait until the board has reached its hub (default: {_USUAL:.0f} s)",
     )
+
+
+def warn_of_spread(seconds: float, spread: int) -> None:
+    """Say on stderr that --register may end before a first boot has begun; seconds: 0, if not."""
+    if seconds and (short := too_short(seconds, spread)):
+        print(f"warning: --register {seconds:.0f}: {short}", file=sys.stderr)
 
 
 def _seconds(text: str) -> float:

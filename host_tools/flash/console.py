@@ -116,12 +116,8 @@ class Registration(_Watched):
     def __init__(self, seconds: float = 0, spread: int = 0) -> None:
         """seconds: how long it may take; spread: seconds a first boot may wait first."""
         self.last_failure = ""
-        self._short = ""
-        if spread and seconds < spread + _CONNECTS:
-            self._short = (
-                f" of {seconds:.0f} s, but a first boot waits up to {spread} s (`spread`): give"
-                " --register more seconds, or set spread 0 (docs/configuration.md)"
-            )
+        short = too_short(seconds, spread)
+        self._short = f" of {seconds:.0f} s, but {short}" if short else ""
 
     def missing(self) -> FlashFailure:
         """Return what to say when the time is over."""
@@ -146,6 +142,16 @@ class Application(_Watched):
         """Take a line; return whether there is nothing more to see. FlashFailure app-broken."""
         _refuse_trouble(line)
         return self._failure(line) == _APP_ABSENT or bool(_RETURNED.search(line))
+
+
+def too_short(seconds: float, spread: int) -> str:
+    """Return why so many seconds may not be enough for a first boot's way to its hub, or ""."""
+    if not spread or seconds >= spread + _CONNECTS:
+        return ""
+    return (
+        f"a first boot waits up to {spread} s (`spread`): give --register more seconds, or set"
+        " spread 0 (docs/configuration.md)"
+    )
 
 
 def _refuse_trouble(line: str) -> None:

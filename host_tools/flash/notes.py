@@ -28,14 +28,15 @@ _RULES = {
     AlreadyIssued: "id-issued",
     BatchUsedUp: "batch-used-up",
 }
-_NOBODYS_FAULT = ("interrupted", "ledger")  # nothing was refused
+LEDGER = "ledger"  # an error that is none of a board's
+_NOBODYS_FAULT = ("interrupted", LEDGER, "host-failed")  # nothing was refused
 
 
 def reason_of(error: CommandError) -> str:
     """Return the name by which an error is counted; "ledger": one that is none of a board's."""
     named = str(getattr(error, "reason", ""))  # FlashFailure and RetrofitFailure have one
     by_rule = (name for kind, name in _RULES.items() if isinstance(error, kind))
-    return named or next(by_rule, "ledger")
+    return named or next(by_rule, LEDGER)
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,16 @@ class Notes:
         number = self.book.begin_attempt(registration_id, "flashing", port=where, **facts)
         return Attempt(self.book, registration_id, number)
 
-    def refused(self, mac: bytes, chip: str, step: str, error: CommandError) -> None:
+    def refused(
+        self, mac: bytes, chip: str, step: str, error: CommandError, reason: str = ""
+    ) -> None:
         """Note why a board was turned away before anything was written to it.
 
-        mac: b"" if the chip does not tell it; chip: e.g. "esp32c3". Raises the error with why the
-        ledger does not have it, if that is so.
+        mac: b"" if the chip does not tell it; chip: e.g. "esp32c3"; reason: if it is counted by
+        another name than reason_of()'s. Raises the error with why the ledger does not have it, if
+        that is so.
         """
-        reason = reason_of(error)
+        reason = reason or reason_of(error)
         if reason in _NOBODYS_FAULT:
             return
 

@@ -81,12 +81,14 @@ def shown(ports: Sequence[str], as_json: bool) -> Iterator[View]:
 
 
 class Objects:
-    """One JSON object a line: each step as it begins, each outcome."""
+    """One JSON object a line: each step as it begins, each remark, each outcome."""
 
     def take(self, news: News) -> None:
         """Print what changed."""
         if news.outcome:
             print(json.dumps(news.outcome.document()), flush=True)
+        elif news.remark:
+            print(json.dumps({"port": news.port, "remark": news.remark}), flush=True)
         elif news.step:
             print(json.dumps({"port": news.port, "step": news.step}), flush=True)
 
@@ -101,6 +103,8 @@ class Lines:
         """Print what changed."""
         if news.outcome:
             self._console.print(said(news.outcome))
+        elif news.remark:
+            self._console.print(Text(f"{news.port}: {news.remark}"))
         elif news.registration_id:
             self._console.print(Text(f"{news.port}: {news.registration_id}"))
         elif news.step:
@@ -191,6 +195,8 @@ class Rows:
         if news.outcome:
             self._outcomes.append(news.outcome)
             self._console.print(said(news.outcome), soft_wrap=True)
+        if news.remark:
+            self._console.print(Text(f"{news.port}: {news.remark}"), soft_wrap=True)
 
     def end(self) -> None:
         """Leave the count to whoever sums up."""

@@ -94,6 +94,7 @@ class News:
     mac: bytes | None = None
     registration_id: str = ""
     outcome: Outcome | None = None
+    remark: str = ""  # of a port that is waited for: why there is none
     over: bool = False  # nothing more comes from this port
 
 
@@ -164,15 +165,20 @@ class Station:
 
     def _boards(self, port: str, link: Link) -> None:
         last: bytes | None = None
+        waiting, first = False, True  # once it was told that a board is waited for, no more
         while not self._stopped.is_set():
-            outcome = self._board(port, link, last)
-            empty = self._stay and outcome is not None and outcome.reason in _EMPTY
-            if outcome is not None and not empty:
+            outcome = self._board(port, link, last, quiet=waiting)
+            nobody = self._stay and (outcome is None or outcome.reason in _EMPTY)
+            if outcome is not None and not nobody:
                 last = outcome.mac if outcome.result == "good" else None
                 self._news.put(News(port, outcome=outcome))
             if not self._stay or (outcome is not None and outcome.reason in _FINAL):
                 return
-            self._news.put(News(port, step="wait"))
+            if outcome is not None and outcome.reason == "port-absent" and first:
+                self._news.put(News(port, remark=outcome.message))
+            if not (nobody and waiting):
+                self._news.put(News(port, step="wait"))
+            waiting, first = nobody, False
             self._await(link)
 
     def _await(self, link: Link) -> None:
@@ -180,8 +186,8 @@ class Station:
             while not self._stopped.is_set() and not link.newcomer(_LOOK):
                 pass
 
-    def _board(self, port: str, link: Link, last: bytes | None) -> Outcome | None:
-        teller = _Teller(port, self._news.put, self._underway)
+    def _board(self, port: str, link: Link, last: bytes | None, quiet: bool) -> Outcome | None:
+        teller = _Teller(port, self._news.put, self._underway, quiet)
         line = Line(link, self._book, self._keys, self._order, teller, but_not=last, place=port)
         result = "would" if self._dry else "good"
         try:
@@ -204,8 +210,11 @@ def _failed(port: str, failure: FlashFailure) -> Outcome:
 class _Teller:
     """What the steps tell of one board, passed on as news and kept for its outcome."""
 
-    def __init__(self, port: str, put: Callable[[News], None], underway: _Underway) -> None:
-        self._port, self._put = port, put
+    def __init__(
+        self, port: str, put: Callable[[News], None], underway: _Underway, quiet: bool
+    ) -> None:
+        """quiet: tell no step before there is a chip."""
+        self._port, self._put, self._quiet = port, put, quiet
         self._underway = underway
         self._chip: Chip | None = None
         self._name = ""
@@ -213,11 +222,15 @@ class _Teller:
 
     def step(self, name: str) -> None:
         self._step = name
-        self._put(News(self._port, step=name))
+        if not self._quiet:
+            self._put(News(self._port, step=name))
 
     def chip(self, chip: Chip) -> None:
         """See roles.Told; FlashFailure twin-mac before anything is written."""
         self._chip = chip
+        if self._quiet:
+            self._quiet = False
+            self.step(self._step)
         self._put(News(self._port, mac=chip.mac))
         self._underway.claim(chip.mac, self._port)
 

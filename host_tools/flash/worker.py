@@ -16,7 +16,8 @@ import serial  # type: ignore[import-untyped]
 from esptool import cmds
 from esptool.loader import ESPLoader  # type: ignore[import-untyped]
 from esptool.logger import TemplateLogger, log  # type: ignore[import-untyped]
-from esptool.util import FatalError  # type: ignore[import-untyped]
+from esptool.reset import ResetStrategy  # type: ignore[import-untyped]
+from esptool.util import FatalError, PrintOnce  # type: ignore[import-untyped]
 
 from host_tools.errors import CommandError
 from host_tools.flash.chip import Chip, Traffic
@@ -74,9 +75,7 @@ class Progress(TemplateLogger):  # type: ignore[misc]
 def serve(pipe: "Connection[Any, Any]", url: str) -> None:
     """Answer calls until the pipe is closed."""
     progress = Progress(lambda fraction: pipe.send(("progress", fraction)))
-    log.set_logger(progress)  # of the whole process: the reason why each port has one
-    # esptool spells out every byte in hex for a trace that is off: most of its time
-    esptool.loader.HexFormatter = lambda data: ""
+    set_up(progress)
     bench = Bench(url, progress)
     try:
         while True:
@@ -86,6 +85,15 @@ def serve(pipe: "Connection[Any, Any]", url: str) -> None:
             pipe.send(answer)
     except (EOFError, OSError):
         bench.close()
+
+
+def set_up(progress: Progress) -> None:
+    """Have esptool tell progress alone, for the whole process: so each port has one."""
+    log.set_logger(progress)
+    # its warning of a port without reset lines was bound to the logger before
+    ResetStrategy.print_once = PrintOnce(progress.warning)
+    # esptool spells out every byte in hex for a trace that is off: most of its time
+    esptool.loader.HexFormatter = lambda data: ""
 
 
 def _answered(bench: "Bench", name: str, words: tuple[Any, ...]) -> tuple[str, Any]:

@@ -10,6 +10,7 @@ import functools
 import json
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from host_tools import firmware, roots
@@ -44,13 +45,30 @@ def content(
     config, app: what becomes config.json and app.py. ca: PEM with roots instead of Azure's. umqtt:
     add umqtt.simple, which ESP32 images have.
     """
+    return given(config, app, ca).content(board, umqtt)
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a user gives, read and checked. own: path to content; ders: roots, name to DER."""
+
+    own: Mapping[str, bytes] = field(repr=False)
+    ders: Mapping[str, bytes] = field(repr=False)
+
+    def content(self, board: Board, umqtt: bool = False) -> dict[str, bytes]:
+        """Return the files of a board's filesystem; see content()."""
+        ders, when = tuple(self.ders.items()), firmware.build_time()
+        return _compiled(ders, umqtt, board.modules, when) | dict(self.own)
+
+
+def given(config: Path | None, app: Path | None, ca: Path | None) -> Given:
+    """Read and check what a user gives, for a board that is not known yet. CommandError."""
     own = {}
     if config is not None:
         own["config.json"] = _config(config)
     if app is not None:
         own["app.py"] = _app(app)
-    ders = roots.from_file(ca) if ca else roots.azure()
-    return _compiled(tuple(ders.items()), umqtt, board.modules, firmware.build_time()) | own
+    return Given(own, roots.from_file(ca) if ca else roots.azure())
 
 
 def spread(files: Mapping[str, bytes]) -> int:

@@ -7,7 +7,6 @@ fetching, which mpflash does (extra `images`) in a process of its own.
 import argparse
 import hashlib
 import importlib.util
-import os
 import re
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from host_tools.boards import Board
 from host_tools.errors import CommandError
 from host_tools.images import input_file
 from host_tools.images.stand_in import stand_in_image
+from host_tools.key_sources import shield
 from host_tools.toolchain import places
 
 LARGEST = 32 << 20  # bytes looked at: no ESP32 takes more
@@ -146,7 +146,7 @@ def _mpflash(board: Board, folder: Path) -> str:
     try:
         done = subprocess.run(
             command,
-            env=os.environ | {"MPFLASH_FIRMWARE": str(folder), "COLUMNS": "200"},
+            env=shield.for_others(MPFLASH_FIRMWARE=str(folder), COLUMNS="200"),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -12,6 +12,7 @@ from host_tools.batch import Batch
 from host_tools.device_keys import DeviceKeys
 from host_tools.errors import CommandError
 from host_tools.images.device_files import Owner
+from host_tools.keys import fingerprint
 from host_tools.ledger import Ledger
 from keystead.failure import Failure
 from keystead.record import FactoryRecord
@@ -36,6 +37,20 @@ def of_batch(batch: Batch, names: Names, keys: DeviceKeys) -> Iterator[Owner]:
         except Failure as error:
             raise CommandError(f"{name}: {error}") from None
         yield Owner(serial, record)
+
+
+def refuse_other_key(book: Ledger, batch: Batch, keys: DeviceKeys) -> None:
+    """Refuse keys that are not those which the boards of a batch have got; CommandError."""
+    for one in book.identities(batch.name):
+        if one.fingerprint is None or one.state == "scrapped":
+            continue
+        derived = fingerprint(keys.device_keys(one.registration_id)[0])
+        if derived != one.fingerprint:
+            raise CommandError(
+                f"the key derived for {one.registration_id} is not the one of its last run"
+                f" ({derived[:16]}, the ledger has {one.fingerprint[:16]}): is this the batch's"
+                " group key? A new one is given by `keystead flash --replace-identity`"
+            )
 
 
 def names_of(book: Ledger, batch: Batch) -> Names:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from host_tools.errors import CommandError
-from host_tools.key_sources import local, shield
+from host_tools.key_sources import local, pin, shield
 from host_tools.key_sources.key_vault import from_key_vault
 from host_tools.key_sources.os_keyring import from_keyring
 from host_tools.key_sources.source import HeldKey, KeySource
@@ -25,6 +25,10 @@ __all__ = [
 ]  # fmt: skip
 
 VARIABLE = "KEYSTEAD_KEY_SOURCE"
+# what a child must never get; the last two are read by identity.py and ledger/dps.py
+_SECRETS = (
+    local.VARIABLE, pin.VARIABLE, "KEYSTEAD_DEVICE_KEY", "KEYSTEAD_DPS_CONNECTION_STRING",
+)  # fmt: skip
 _OPENERS: dict[str, Callable[[str], KeySource]] = {
     "env": local.from_environment,
     "file": local.from_file,
@@ -67,11 +71,12 @@ def secondary_from_arguments(args: argparse.Namespace) -> KeySource | None:
 
 
 def forget(args: argparse.Namespace) -> None:
-    """Take keys out of the environment that are still in it, unread, so that no child gets them.
+    """Take keys and PINs out of the environment that are still in it, unread: no child gets them.
 
     For who needs none, or took his from elsewhere: a dry run, a token beside an old variable.
     """
-    shield.take(local.VARIABLE)
+    for variable in _SECRETS:
+        shield.take(variable)
     for place in (args.key_source, args.secondary_key_source, os.environ.get(VARIABLE)):
         if place and place.startswith("env:"):
             shield.take(place.removeprefix("env:"))

@@ -9,6 +9,9 @@ import resource
 import sys
 
 _PR_SET_DUMPABLE = 4  # linux/prctl.h
+_OURS = "KEYSTEAD_"
+# of the libraries behind the ledger and the key sources
+_THEIRS = ("PGPASSWORD", "AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PASSWORD")
 
 
 def forbid_core_dumps() -> None:
@@ -25,3 +28,16 @@ def forbid_core_dumps() -> None:
 def take(variable: str) -> str | None:
     """Return a secret from the environment, and take it out, so that no child inherits it."""
     return os.environ.pop(variable, None)
+
+
+def for_others(**more: str) -> dict[str, str]:
+    """Return the environment, and more, for a program that is not ours: without our variables.
+
+    One that a key source env:NAME names is still in it, until it was taken.
+    """
+    kept = {
+        name: text
+        for name, text in os.environ.items()
+        if not name.startswith(_OURS) and name not in _THEIRS
+    }
+    return kept | more

@@ -4,6 +4,7 @@ Owns the interface, and the source whose group key was read into this process. D
 the key comes from: each of those is a module beside this one.
 """
 
+import codecs
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol, Self
@@ -52,6 +53,8 @@ class HeldKey:
         A bytearray is overwritten, and the key is then nowhere in this process. A str can not be.
         """
         raw = text if isinstance(text, bytearray) else bytearray(text.encode(errors="replace"))
+        if raw.startswith(codecs.BOM_UTF8):  # as editors on Windows begin a file
+            raw[: len(codecs.BOM_UTF8)] = b" " * len(codecs.BOM_UTF8)  # nothing moves
         key = bytearray()
         try:
             key = decode_secret(raw, label)

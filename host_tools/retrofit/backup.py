@@ -1,11 +1,13 @@
 """The backup: a board's files, as they were, in a folder or a .tar of the user's choice.
 
-Owns how they lie there: readable by the user alone, as they may hold passwords. NVS is not among
-them: no key leaves the board.
+Owns how they lie there: readable by the user alone, as they may hold passwords; and that what is
+cut off does not stay, as it would look like a backup. NVS is not among them: no key leaves the
+board.
 """
 
 import io
 import os
+import shutil
 import tarfile
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from host_tools import private_file
+from host_tools.errors import CommandError
 from host_tools.repl import Entry, Repl
 from host_tools.retrofit.failure import RetrofitFailure
 
@@ -27,6 +31,23 @@ class Backup(Protocol):
 
     def file(self, path: str, data: bytes) -> None:
         """Take a file."""
+
+
+def check(pattern: Path) -> None:
+    """Refuse a place where no backup can be made, before any board is asked; CommandError."""
+    if pattern.name in ("", ".."):
+        raise CommandError(
+            f"--backup {str(pattern)!r}: name the folder, or the .tar, that is to be made"
+        )
+    try:
+        there = next(place for place in pattern.absolute().parents if place.exists())
+    except OSError as error:
+        raise CommandError(f"--backup {pattern}: {error.strerror}") from None
+    named = pattern.suffix == ".tar" and "{mac}" not in str(pattern.parent)
+    if named and not pattern.parent.is_dir():
+        raise CommandError(f"--backup {pattern}: there is no folder {pattern.parent}: make it")
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        raise CommandError(f"--backup {pattern}: nothing can be written into {there}")
 
 
 def free(pattern: str, mac: bytes) -> Path:
@@ -57,15 +78,16 @@ def take(repl: Repl, entries: list[Entry], place: Path, moved: Callable[[int], N
 
 @contextmanager
 def _opened(place: Path) -> Iterator[Backup]:
-    if place.suffix != ".tar":
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        yield _Folder(place)
+    if place.suffix == ".tar":
+        with private_file.new(place) as stream, tarfile.open(fileobj=stream, mode="w") as tar:
+            yield _Tar(tar)
         return
-    with (
-        open(place, "xb", opener=_private) as stream,
-        tarfile.open(fileobj=stream, mode="w") as tar,
-    ):
-        yield _Tar(tar)
+    place.mkdir(mode=0o700, parents=True)  # ours, so that all of it may go
+    try:
+        yield _Folder(place)
+    except BaseException:
+        shutil.rmtree(place)
+        raise
 
 
 class _Folder:
@@ -81,7 +103,7 @@ class _Folder:
     def file(self, path: str, data: bytes) -> None:
         target = self._path(path)
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with open(target, "xb", opener=_private) as file:
+        with private_file.new(target) as file:
             file.write(data)
 
 
@@ -112,7 +134,3 @@ def _parts(path: str) -> list[str]:
     if any(part in (".", "..") or "\0" in part or "\\" in part for part in parts) or not parts:
         raise RetrofitFailure("backup-failed", f"the board has a file named {path!r}: rename it")
     return parts
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -42,7 +42,8 @@ class Order:
 
     content: board's chip and whether umqtt must come along to the files, path to bytes; given:
     paths of it that the user asked for; backup: where to, {mac} in it; replace, keep: what to do
-    with a record of another identity; register: seconds to wait for the hub, 0 to not wait.
+    with a record of another identity; register: seconds to wait for the hub, 0 to not wait;
+    spread: seconds that the config.json given lets a first boot wait.
     """
 
     content: Callable[[BoardFacts], Content] = field(repr=False)
@@ -52,6 +53,7 @@ class Order:
     replace: bool = False
     keep: bool = False
     register: float = 0
+    spread: int = 0
 
 
 class Told(Protocol):

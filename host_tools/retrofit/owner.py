@@ -15,7 +15,7 @@ from host_tools.flash.notes import Notes
 from host_tools.flash.roles import Keys
 from host_tools.ledger import Identity, Ledger, UnknownBoard
 from host_tools.retrofit.board_facts import BoardFacts
-from host_tools.retrofit.failure import RetrofitFailure
+from host_tools.retrofit.failure import RetrofitFailure, reason_of
 from host_tools.retrofit.record import Found
 from host_tools.serial_line import public_name
 from keystead.failure import Failure
@@ -74,7 +74,11 @@ class LedgerOwner:
             own = self._kept(facts, found)
         else:
             own = self.book.reserve(self.batch.name, facts.mac, facts.chip)
-        pair = self.keys.device_keys(own.registration_id)
+        try:
+            pair = self.keys.device_keys(own.registration_id)
+        except CommandError as error:
+            what = f"no device key for {own.registration_id}: {error}"
+            raise RetrofitFailure("keys", what) from None
         self._refuse_other_key(own, keys.fingerprint(pair[0]))
         return _record(facts, self.batch.id_scope, own.registration_id, pair, self.batch.endpoint)
 
@@ -103,7 +107,7 @@ class LedgerOwner:
     def refuse(self, facts: BoardFacts, step: str, error: CommandError) -> None:
         """See order.Owner."""
         notes = Notes(self.book, self.batch.name, self.port)
-        notes.refused(facts.mac, facts.chip, step, error)
+        notes.refused(facts.mac, facts.chip, step, error, reason_of(error))
 
 
 @dataclass(frozen=True)

@@ -172,9 +172,10 @@ class Retrofit:
 
     def _register(self, attempt: Attempt) -> None:
         with self.meeting.at("register"):
-            registration = Registration()
+            order = self.meeting.order
+            registration = Registration(order.register, order.spread)
             self._port.restart()
-            if not self._port.watch(registration.take, self.meeting.order.register):
+            if not self._port.watch(registration.take, order.register):
                 raise registration.missing()
             self._port.watch(Application().take, APP)
             attempt.note("registered")
@@ -232,6 +233,8 @@ class Retrofit:
 
 def _words(error: BaseException) -> str:
     """Return what may be repeated of an error: only ours are known to hold no key."""
+    if isinstance(error, KeyboardInterrupt):
+        return "it was interrupted"
     return str(error) if isinstance(error, CommandError) else type(error).__name__
 
 

@@ -178,7 +178,10 @@ class Serial(InboxPort, rfc2217.Serial):  # type: ignore[misc]
     def _closed(self) -> SerialException:
         """Return why the connection is gone, in the words of the other end if it had any."""
         self._inbox.waiting()
-        said = bytes(self._inbox.data).decode(errors="replace").strip()
+        lines = bytes(self._inbox.data).decode(errors="replace").strip().splitlines()
+        said = lines[0] if lines and lines[0].isprintable() else ""
+        if not said and not self._mandatory.active:
+            said = "it closes the connection, and does not speak RFC 2217"
         return SerialException(f"{self.portstr}: {said[:200] or 'it closes the connection'}")
 
     # - - - telnet: what comes

@@ -110,8 +110,11 @@ def ask(words: Sequence[str]) -> Build | None:
 @functools.cache
 def _ask(words: tuple[str, ...]) -> Build | None:
     command = [*words, "-c", _PROBE]
+    path = {"PATH": os.environ.get("PATH", os.defpath)}  # no more: a group key may be there
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run(
+            command, env=path, capture_output=True, text=True, timeout=20, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return parse(done.stdout) if done.returncode == 0 else None

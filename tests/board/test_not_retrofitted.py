@@ -98,7 +98,6 @@ def prove(nonce):
     ("change", "why"),
     [
         ("pass", "signed the nonce with another key"),  # that of another time
-        ("del answer['proof']", "signed the nonce with another key"),
         ("answer = 'good'", "the board answered"),
     ],
 )
@@ -136,9 +135,7 @@ class Wearing(Quiet):
             self._board.flash.write(image.index(self._what), bytes(len(self._what)))
 
 
-@pytest.mark.parametrize(
-    ("step", "before"), [("copy", []), ("install", ["retrofitted"]), ("verify", ["retrofitted"])]
-)
+@pytest.mark.parametrize(("step", "before"), [("copy", []), ("verify", ["retrofitted"])])
 def test_a_file_that_the_flash_does_not_keep_is_noticed(
     tmp_path: Path, content: dict[str, bytes], step: str, before: list[str]
 ) -> None:

@@ -89,18 +89,27 @@ def test_a_malformed_url_is_said(url: str) -> None:
     refused(url)
 
 
-def test_who_does_not_speak_rfc2217_is_found_out() -> None:
+@pytest.mark.parametrize(
+    ("greeting", "told"),
+    [
+        (b"SSH-2.0-OpenSSH_9.2\r\nand more\r\n", "SSH-2.0-OpenSSH_9.2"),
+        # TLS, whose alert is no text; and one that says nothing
+        (b"\x15\x03\x01\x00\x02\x02\x16", "it closes the connection, and does not speak RFC 2217"),
+        (b"", "it closes the connection, and does not speak RFC 2217"),
+    ],
+)
+def test_who_does_not_speak_rfc2217_is_found_out(greeting: bytes, told: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def greet() -> None:
             with server.accept()[0] as client:
-                client.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+                client.sendall(greeting)
 
         thread = threading.Thread(target=greet)
         thread.start()
         said = refused(f"rfc2217://127.0.0.1:{server.getsockname()[1]}")
         thread.join()
-    assert said.endswith(": SSH-2.0-OpenSSH_9.2")
+    assert said.endswith(f": {told}")
 
 
 def test_setting_a_time_out_costs_nothing_on_the_wire() -> None:

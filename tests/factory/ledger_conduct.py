@@ -332,6 +332,8 @@ class Conduct:
             {"data": b"bytes"},
             {"long": "x" * 20_000},
             {"number": float("nan")},
+            {"half": "\ud800"},
+            {"inner": [{"\udfff": "x"}]},
         ):
             with pytest.raises(BadEvent) as caught:
                 ledger.append(name, "noted", **bad)

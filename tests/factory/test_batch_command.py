@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from host_tools import cli
+from host_tools.keys import encode_key
 from host_tools.ledger import open_ledger
 
 MAC = "a0:b1:c2:d3:e4:f5"
@@ -115,6 +116,49 @@ def test_a_dry_run_writes_nothing(batch):
     assert not batch.ledger.exists()
 
 
+LIKE_A_KEY = encode_key(bytes(32))
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "stdin", "fault"),
+    [
+        ("mill\n7", ("--serials", "1..9"), b"", "a name has 1 to 64 letters"),
+        ("mill-7", ("--csv", "-"), b"serial,key\n1,x\n", "line 2, serial 1: 'key' is not for a"),
+        ("mill-7", ("--serials", "1..9", "--note", LIKE_A_KEY), b"", "'note' looks like a key"),
+    ],
+)
+def test_a_dry_run_refuses_what_the_run_would(batch, tmp_path, name, words, stdin, fault):
+    for there in (False, True):
+        told = [create(batch, name, *words, *dry, stdin=stdin) for dry in (("--dry-run",), ())]
+        assert told[0] == told[1]
+        code, out, error = told[0]
+        assert (code, out, error.count("\n")) == (1, "", 1)
+        assert fault in error
+        if not there:
+            create(batch, "first", "--serials", "f1..f9")
+
+
+def test_a_dry_run_says_that_there_is_no_ledger_yet(batch, tmp_path):
+    error = create(batch, "mill-7", "--serials", "1..9", "--dry-run")[2]
+    assert error == (
+        f"keystead batch: note: there is no ledger at {batch.ledger}: `keystead batch create`"
+        " makes one, or mend --ledger; the list was checked by itself\n"
+    )
+    place = str(tmp_path / "none" / "factory.db")
+    for words in (("--ledger", place, "--dry-run"), ("--ledger", place)):
+        code, out, error = create(batch, "mill-7", "--serials", "1..9", *words)
+        assert (code, out) == (1, "")
+        assert "there is no folder" in error
+
+
+def test_a_list_with_two_columns_of_one_name_is_refused(batch):
+    text = b"serial,note,,, note,\n1,first,,,second,\n"
+    code, out, error = create(batch, "mill-7", "--csv", "-", stdin=text)
+    assert (code, out) == (1, "")
+    assert error.endswith("stdin: columns 2 and 5 are both called note: rename one\n")
+    assert not batch.ledger.exists()
+
+
 def test_serials_of_another_batch_are_refused_unless_on_purpose(batch):
     create(batch, "mill-7", "--serials", "1..1")
     for words in (("--dry-run",), ()):
@@ -198,6 +242,16 @@ def test_mfg_gens_two_files_are_taken_as_they_are_and_its_values_not_kept(batch,
     ]  # fmt: skip
     for file in batch.ledger.parent.glob(f"{batch.ledger.name}*"):
         assert b"1a2b3c4d5e6faabb" not in file.read_bytes()
+
+
+def test_a_key_that_two_namespaces_have_may_have_two_columns(batch, tmp_path):
+    config, values = tmp_path / "config.csv", tmp_path / "values.csv"
+    config.write_text("one,namespace,\nport,data,u8\ntwo,namespace,\nport,data,u8\n")
+    values.write_text("id,port,port\n1,2,3\n")
+    words = ("--csv", str(values), "--mfg-config", str(config))
+    assert create(batch, "m", *words)[0] == 0
+    values.write_text("id,port,port,note,note\n1,2,3,4,5\n")
+    assert "4 and 5 are both called note" in create(batch, "n", *words)[2]
 
 
 def test_a_value_that_mfg_gen_would_choke_on_is_told_with_its_line(batch, tmp_path):

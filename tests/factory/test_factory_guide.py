@@ -24,6 +24,7 @@ def test_the_guides_commands_do_what_it_says(tmp_path: Path) -> None:
         *_, policy = told = until(served, "DPS owner's policy")
         assert [loose(told[0])] == [loose(text) for text in cloud.output]
         (tmp_path / "policy.txt").write_text(policy.split()[-1])
+        (tmp_path / "policy.txt").chmod(0o600)
         words = here(bench.words, first).replace(":8883", ":" + told[0].rpartition(":")[2])
         with shell.started(words) as boards:
             until(boards, f":{first + len(bench.output) - 1}")

@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 from esp_pylib.logger import EspLog
 from esptool.logger import log
+from esptool.reset import HardReset, ResetStrategy
 
 from host_tools.flash.counted import Counted
 from host_tools.flash.failure import FlashFailure
 from host_tools.flash.link import Answer, Link
-from host_tools.flash.worker import Bench, Progress
+from host_tools.flash.worker import Bench, Progress, set_up
 from host_tools.images import filesystem
 from host_tools.images.parts import Part
 from host_tools.serial_line import open_line
@@ -71,6 +72,22 @@ def test_what_is_written_is_counted_told_and_read_back() -> None:
         assert told[-1] == 1
         assert port.read([(0x100000, 5000), (0x140000, 3)]) == [CHANCE[:5000], bytes(3)]
         assert port.write(blocks(IMAGE)) == 0
+
+
+def test_esptools_warning_of_a_port_without_reset_lines_is_not_shown(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    before, warn_once = EspLog.instance, ResetStrategy.print_once
+    master, slave = os.openpty()
+    try:
+        set_up(Progress(lambda _: None))
+        with open_line(os.ttyname(slave)) as line:
+            HardReset(line)()
+    finally:
+        EspLog.instance, ResetStrategy.print_once = before, warn_once
+        os.close(master)
+        os.close(slave)
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("chip", ["esp32", "esp32s3"])

@@ -248,6 +248,27 @@ def test_a_batch_gets_a_file_for_each_board_whose_mac_is_known(
         assert_no_key(ledger.read_bytes(), key)
 
 
+def test_the_key_of_another_group_is_refused_before_the_first_file(
+    keystead: Command, tmp_path: Path
+) -> None:
+    ledger, own = tmp_path / "ledger.db", tmp_path / "own"
+    plan(ledger, [Unit("0000", bytes([2, 0, 0, 0, 0, 1])), Unit("0001", MAC)])
+    words = ("image", "--stand-in", "--ledger", ledger, "--batch", "pilot", "--output")
+    with open_ledger(str(ledger)) as book:
+        name = book.reserve("pilot", MAC, "esp32c3").registration_id
+        for key, code in ((SECOND_KEY, 1), (GROUP_KEY, 0)):
+            kept = keys.fingerprint(keys.derive_device_key(key, name))
+            book.begin_attempt(name, "flashing", fingerprint=kept)
+            ran = keystead(*words, tmp_path / "out", "--with-secrets", own)
+            assert ran.code == code
+            if code:
+                assert f"{name} is not the one of its last run" in ran.err
+                assert kept[:16] in ran.err
+                assert not own.exists()
+                assert not (tmp_path / "out").exists()
+    assert len(contents(own)) == 3
+
+
 def test_a_batch_without_macs_is_told_to_be_flashed(keystead: Command, tmp_path: Path) -> None:
     ledger, own = tmp_path / "ledger.db", tmp_path / "own"
     plan(ledger, [Unit("1"), Unit("2")])

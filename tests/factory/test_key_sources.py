@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from host_tools import key_sources, keys
 from host_tools.derive_many import cores
 from host_tools.errors import CommandError
-from host_tools.key_sources import HeldKey, open_source
+from host_tools.key_sources import HeldKey, open_source, shield
 from tests.factory.keys_bench import (
     CANARY,
     CANARY_TEXT,
@@ -118,13 +118,29 @@ def test_a_fingerprint_says_nothing_of_the_key_and_is_always_the_same():
 
 
 def test_keys_that_nobody_reads_are_taken_out_of_the_environment_all_the_same(monkeypatch):
-    for name in ("KEYSTEAD_GROUP_KEY", "FIRST", "SECOND", "USUAL", "ANOTHER"):
+    ours = ("GROUP_KEY", "PIN", "DEVICE_KEY", "DPS_CONNECTION_STRING")
+    named = ("FIRST", "SECOND", "USUAL", "ANOTHER")
+    for name in (*(f"KEYSTEAD_{word}" for word in ours), *named):
         monkeypatch.setenv(name, CANARY_TEXT)
     monkeypatch.setenv("KEYSTEAD_KEY_SOURCE", "env:USUAL")
     given = {"key_source": "env:FIRST", "secondary_key_source": "env:SECOND"}
     key_sources.forget(argparse.Namespace(**given))
     assert [name for name, text in os.environ.items() if CANARY_TEXT in text] == ["ANOTHER"]
     key_sources.forget(argparse.Namespace(key_source="file:x", secondary_key_source=None))
+
+
+def test_a_program_that_is_not_ours_gets_no_variable_of_ours(monkeypatch):
+    for name in ("KEYSTEAD_GROUP_KEY", "KEYSTEAD_ANY", "PGPASSWORD", "AZURE_CLIENT_SECRET"):
+        monkeypatch.setenv(name, CANARY_TEXT)
+    given = shield.for_others(PLACE="x")
+    assert seen_in(repr(given).encode()) == []
+    assert (given["PLACE"], given["PATH"]) == ("x", os.environ["PATH"])
+
+
+def test_a_file_that_begins_with_a_byte_order_mark_is_read_as_any(tmp_path):
+    file = key_file(tmp_path)
+    file.write_bytes(b"\xef\xbb\xbf" + CANARY_TEXT.encode() + b"\r\n")
+    assert derived(f"file:{file}") == DERIVED
 
 
 @pytest.mark.parametrize("text", [CANARY_TEXT, CANARY_TEXT[:-4] + "!", CANARY_TEXT[:8]])

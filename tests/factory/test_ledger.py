@@ -335,6 +335,20 @@ def test_a_full_disk_is_told_and_loses_nothing(made):
         assert ledger.verify().batches == 2
 
 
+def test_a_disk_without_room_to_read_is_told_as_that(made):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        with pytest.raises(
+            DiskFull, match=r"can not be opened .* is the disk full\? SQLite wants"
+        ):
+            open_ledger(made)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with open_ledger(made) as ledger:
+        ledger.verify()
+
+
 def test_nothing_is_written_to_a_file_that_was_moved_or_removed(made, tmp_path):
     away = tmp_path / "away.sqlite3"
     with open_ledger(made, create=True) as ledger:

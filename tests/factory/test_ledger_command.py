@@ -122,7 +122,8 @@ def test_a_board_is_shown_with_its_time_line(keystead, name):
     assert out.splitlines()[0] == f"{FAILED}  failed (no-proof)"
     assert "fingerprint abababababababab\n" in out
     assert (
-        "2026-10-14 17:54:10  +30.000 s  line-1       failed     attempt=1  reason=no-proof" in out
+        "2026-10-14 17:54:10  +30.000 s  line-1       failed       attempt=1  reason=no-proof"
+        in out
     )
     document = json.loads(keystead("show", name, "--json")[1])
     assert [event["kind"] for event in document["events"]] == [
@@ -183,6 +184,40 @@ def test_what_was_exported_here_is_imported_there_and_never_issued_again(keystea
         assert (one.state, one.fingerprint, one.mac) == ("imported", FINGERPRINT, mac(1))
         assert ledger.verify().identities == 3
     assert "batch old already" in refused(keystead(*words, ledger=there))
+
+
+def test_half_a_character_is_refused_and_a_whole_one_comes_out_as_it_came(keystead, tmp_path):
+    file, there = tmp_path / "boards.json", str(tmp_path / "there.sqlite3")
+    words = ("import", file, "--batch", "old", "--board", "ESP32_GENERIC_C3")
+    words += ("--id-scope", "0ne00002193")
+    row = '[{"serial": "a", "mac": "02:00:00:00:00:01", "note": "%s"}]'
+    for half in (r"\ud800", r"x\ude00\ud83d"):
+        file.write_text(row % half)
+        said = refused(keystead(*words, ledger=there))
+        assert "line 2, serial a: facts hold half a character (\\u" in said
+    file.write_text(row % r"\ud83d\ude00")
+    assert keystead(*words, ledger=there)[0] == 0
+    for form in ("csv", "json", "events"):
+        assert keystead("export", "--format", form, ledger=there)[0] == 0
+    assert ",\U0001f600\n" in keystead("export", ledger=there)[1]
+
+
+def test_an_import_names_its_file_and_refuses_a_place_that_can_be_no_dps(keystead, tmp_path):
+    file, there = tmp_path / "boards.json", tmp_path / "there.sqlite3"
+    file.write_text('[{"serial": "a", "mac": "zz"}]')
+    words = ("import", file, "--batch", "old", "--board", "ESP32_GENERIC_C3", "--id-scope")
+    said = refused(keystead(*words, "0ne00002193", ledger=str(there)))
+    assert said.startswith(f"keystead ledger: {file}: line 2: ")
+    for more in (("0ne-1",), ("0ne00002193", "--endpoint", "http://x/")):
+        said = refused(keystead(*words, *more, ledger=str(there)))
+        assert f"{more[-1]!r}: " in said
+    assert not there.exists()
+
+
+def test_the_longest_kind_of_event_stands_apart_from_its_facts(keystead, place):
+    with open_ledger(place) as ledger:
+        ledger.begin_attempt(NEW, "retrofitting")
+    assert "  retrofitting attempt=1\n" in keystead("show", NEW)[1]
 
 
 def test_a_list_that_is_no_list_of_boards_is_refused_whole(keystead, tmp_path):

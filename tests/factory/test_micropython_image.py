@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import importlib.util
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import keystead
-from host_tools import boards
+from host_tools import boards, cli
 from host_tools.boards import CHIPS, Board
 from host_tools.errors import CommandError
 from host_tools.images import app_image, esp_image, micropython_image, partitions
@@ -185,6 +186,35 @@ def test_without_mpflash_the_extra_is_named(
     monkeypatch.setenv("KEYSTEAD_TOOLCHAIN", str(tmp_path))
     with pytest.raises(CommandError, match=r"keystead\[images\]"):
         micropython_image.load(board())
+
+
+_MPFLASH = """
+import json, os, pathlib
+pathlib.Path(os.environ["MPFLASH_FIRMWARE"], "seen").write_text(json.dumps(dict(os.environ)))
+print("\N{CROSS MARK} no network here")
+"""
+
+
+@pytest.mark.parametrize("source", [(), ("--key-source", "env:MILL_KEY")])
+def test_whoever_fetches_gets_no_secret_in_its_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    source: tuple[str, ...],
+) -> None:  # fmt: skip
+    (tmp_path / "mpflash").mkdir()
+    (tmp_path / "mpflash" / "__init__.py").touch()
+    (tmp_path / "mpflash" / "cli_main.py").write_text(_MPFLASH)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("KEYSTEAD_TOOLCHAIN", str(tmp_path))
+    for name in ("KEYSTEAD_GROUP_KEY", "KEYSTEAD_PIN", "KEYSTEAD_DEVICE_KEY", "MILL_KEY"):
+        monkeypatch.setenv(name, "a canary")
+    words = ["image", "--board", board().name, "--dry-run", *source]
+    assert cli.main(words) == 1
+    assert "did not bring" in capsys.readouterr().err
+    seen = json.loads((tmp_path / "images" / "seen").read_text())
+    kept = [name for name, text in seen.items() if text == "a canary"]
+    assert kept == ([] if source else ["MILL_KEY"])  # which nobody said is a secret
+    assert seen["PATH"]
 
 
 def test_what_was_fetched_is_kept_but_only_if_it_is_pinned(

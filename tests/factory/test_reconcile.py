@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import threading
 import time
 from contextlib import asynccontextmanager
@@ -21,7 +22,7 @@ from keystead.dps import resource
 from keystead.sas import sas_token
 from tests.emulator.cloud_fixtures import LIMIT, running
 from tests.emulator.test_dps_served import GROUP, PRIMARY, SCOPE, client, program_token
-from tests.factory.ledger_conduct import CHIP, batch, mac, make, units
+from tests.factory.ledger_conduct import CHIP, FINGERPRINT, batch, mac, make, units
 
 STRANGER = "stranger"
 
@@ -103,10 +104,10 @@ def test_boards_never_seen_and_never_made_are_told_with_exit_code_4(keystead):
     assert lines[0].startswith(f"never seen: {NAMES[1]}: good in batch A since 20")
     told = {line.partition(": reg")[0]: line for line in lines[1:3]}
     assert told[f"never made: {STRANGER}"].endswith("the ledger does not know it")
-    assert told[f"never made: {NAMES[2]}"].endswith("the ledger has it as failed (no-hub)")
+    assert told[f"not good: {NAMES[2]}"].endswith("the ledger has it as failed (no-hub)")
     assert lines[3] == (
-        "1 as they should be, 1 flashed but never seen in DPS, 2 seen but never made,"
-        " 0 not assigned"
+        "1 as they should be, 1 flashed but never seen in DPS, 1 seen but never made,"
+        " 1 seen but not good, 0 not assigned"
     )
     document = json.loads(keystead("--json")[1])  # all groups: there is one
     assert document["matched"] == 1
@@ -137,6 +138,7 @@ def test_what_can_go_wrong_is_one_line_without_the_key(keystead, cloud, tmp_path
     readers = good.replace("provisioningserviceowner", "nobody")
     file = tmp_path / "policy"
     file.write_text(good + "\n")
+    file.chmod(0o644)
     told = [
         (keystead(named=""), "no DPS named: put the connection string"),
         (keystead(named=good[:-3]), "is not Base64"),
@@ -149,6 +151,8 @@ def test_what_can_go_wrong_is_one_line_without_the_key(keystead, cloud, tmp_path
         (keystead("--cloud", "http://127.0.0.1"), "must be https://"),
         (keystead("--cloud", "https://127.0.0.1:1"), "can not be reached"),
         (keystead("--connection-string-file", str(tmp_path / "none")), "can not read"),
+        (keystead("--connection-string-file", str(file)), f"run `chmod 600 {file}`"),
+        (keystead("--connection-string-file", "/dev/zero"), "is not HostName="),
         (keystead("--ca", str(tmp_path / "none")), "can not read the CA certificate"),
         (keystead("--batch", "Z"), "no batch 'Z'"),
     ]
@@ -156,7 +160,15 @@ def test_what_can_go_wrong_is_one_line_without_the_key(keystead, cloud, tmp_path
         error = refused(result)
         assert why in error
         assert key[:20] not in error
+    file.chmod(0o600)
     assert keystead("--connection-string-file", str(file), named="")[0] == 4
+
+
+def test_no_child_of_ours_inherits_the_connection_string(keystead, tmp_path):
+    keystead("--cloud", "https://127.0.0.1:1")
+    assert dps.VARIABLE not in os.environ
+    keystead("--connection-string-file", str(tmp_path / "none"))
+    assert dps.VARIABLE not in os.environ
 
 
 def service(cloud, **more):
@@ -201,6 +213,22 @@ def test_a_dps_that_has_no_time_is_asked_again_when_it_says(cloud):
     with service(cloud, wait=waits.append) as one, pytest.raises(CommandError, match="HTTP 503"):
         list(one.registrations("fleet"))
     assert len(waits) == 7
+
+
+def test_only_a_board_whose_key_no_station_had_is_one_that_was_never_made(place):
+    with open_ledger(place) as ledger:
+        for name in NAMES[:2]:
+            ledger.append(name, "scrapped", reason="dropped")
+        ledger.begin_attempt(NAMES[2], "retrofitting", fingerprint=FINGERPRINT)
+        boards = list(ledger.identities())
+    records = [{"registrationId": name, "status": "assigned"} for name in NAMES]
+    found = reconcile(boards, records)
+    assert [one.registration_id for one in found.never_made] == [NAMES[3]]  # reserved, no more
+    assert [one.why.rpartition(" as ")[2] for one in found.not_good] == [
+        "scrapped (dropped)", "scrapped (dropped)", "retrofitting",
+    ]  # fmt: skip
+    assert found.count == 4
+    assert [one["registrationId"] for one in found.json()["notGood"]] == NAMES[:3]
 
 
 def test_a_registration_that_failed_is_no_match(place):
