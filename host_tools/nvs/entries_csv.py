@@ -114,7 +114,9 @@ def contents_of(name: str, folder: Path) -> bytes:
     except (ValueError, RuntimeError) as error:  # a NUL in the name; ~nobody
         raise NvsError(f"can not read the file {name!r}: {error}") from None
     if len(content) > _LARGEST:
-        raise NvsError(f"the file {name!r} has more than {_LARGEST >> 20} MiB: no value is so long")
+        raise NvsError(
+            f"the file {name!r} has more than {_LARGEST >> 20} MiB: no value is so long"
+        )
     return content
 
 
