@@ -29,6 +29,7 @@ from host_tools.emulator.dps.enrollment import EnrollmentGroup, KeyPair
 from host_tools.emulator.events import Event, Telemetry
 from host_tools.emulator.serve.listener import serve
 from host_tools.errors import CommandError
+from host_tools.key_sources import VARIABLE as KEY_SOURCE_VARIABLE
 from host_tools.key_sources.local import VARIABLE as GROUP_KEY_VARIABLE
 from host_tools.toolchain import micropython
 from host_tools.virtual_board.board_setting import BoardSetting
@@ -162,7 +163,12 @@ class Line:
             sys.executable, "-m", "host_tools", *words,
             cwd=self.folder,
             # the group key is nowhere else: not in a file, not among the words
-            env={**os.environ, GROUP_KEY_VARIABLE: GROUP_KEY, "KEYSTEAD_LEDGER": "ledger.db"},
+            env={
+                **os.environ,
+                KEY_SOURCE_VARIABLE: f"env:{GROUP_KEY_VARIABLE}",  # not the user's
+                GROUP_KEY_VARIABLE: GROUP_KEY,
+                "KEYSTEAD_LEDGER": "ledger.db",
+            },
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

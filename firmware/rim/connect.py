@@ -27,6 +27,3 @@ def connect(device, context) -> None:
     device.subscribed = True
     log("hub: connected")
     device.lasts = _RENEWAL - int(_JITTER * chance())
-    if once("rim.credentials.accepted"):
-        device.told["keys"] = "active"
-    once("rim.ladder.remember")

@@ -4,10 +4,17 @@ The password comes from where libpq looks for it: ~/.pgpass, $PGPASSWORD, a serv
 """
 
 import importlib
+from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    OperationalError,
+    ProgrammingError,
+)
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from host_tools.errors import CommandError
@@ -23,12 +30,26 @@ from host_tools.ledger.errors import (
 )
 
 SCHEMA = "keystead"
+_NO_URL = "the ledger's URL can not be read: write postgresql://USER@HOST/DATABASE"
 _CONNECT = 30  # seconds
+# a cable that is pulled tells nobody, and the kernel alone would wait for a quarter of an hour
+_SILENCE = {
+    "tcp_user_timeout": 30_000,  # milliseconds that what was sent may go without an answer
+    "keepalives_idle": 10,  # seconds without a word until the other end is asked
+    "keepalives_interval": 10,
+    "keepalives_count": 2,
+}
 _POOL = 20  # connections of one station
 # a number that nobody else is likely to lock in this database
 _HEAD = 0x6B657973_74656164
 _RACES = {"40001", "40P01", "23505"}  # serialization, deadlock, a key that another just made
+_CHARACTER = (
+    LedgerError,
+    "can not hold that ({why}): make its database with ENCODING 'UTF8', or do without",
+)
 _WORDS = {
+    "22021": _CHARACTER,
+    "22P05": _CHARACTER,
     "25006": (ReadOnly, "takes no changes: it is a standby, or set to read-only"),
     "42501": (ReadOnly, "does not let this user do that ({why}): have the rights granted"),
     "53100": (DiskFull, "has no room left on its disk"),
@@ -49,9 +70,7 @@ class Postgresql:
         try:
             url = make_url(place)
         except (ArgumentError, ValueError):
-            raise CommandError(
-                "the ledger's URL can not be read: write postgresql://USER@HOST/DATABASE"
-            ) from None
+            raise CommandError(_NO_URL) from None
         if url.drivername not in ("postgresql", "postgres"):
             raise CommandError(f"a ledger's URL begins with postgresql://, not {url.drivername}")
         try:
@@ -70,19 +89,31 @@ class Postgresql:
         self.wait = wait
 
     def engine(self) -> Engine:
-        """Return what makes connections; one that died unused is replaced unseen."""
-        arguments = {"connect_timeout": _CONNECT, "application_name": "keystead"}
+        """Return what makes connections; one that died unused is replaced unseen.
+
+        CommandError for hosts and ports that are none.
+        """
+        arguments: dict[str, Any] = {
+            "connect_timeout": _CONNECT,
+            "application_name": "keystead",
+            **_SILENCE,
+        }
         arguments = {
             name: value for name, value in arguments.items() if name not in self._url.query
         }
-        made = create_engine(
-            self._url,
-            pool_pre_ping=True,
-            pool_size=_POOL,
-            pool_timeout=self.wait,
-            connect_args=arguments,
-            hide_parameters=True,
-        )
+        # text comes as bytes from a database without an encoding, and others can not hold it all
+        arguments["client_encoding"] = "utf8"
+        try:
+            made = create_engine(
+                self._url,
+                pool_pre_ping=True,
+                pool_size=_POOL,
+                pool_timeout=self.wait,
+                connect_args=arguments,
+                hide_parameters=True,
+            )
+        except ArgumentError:
+            raise CommandError(_NO_URL) from None
         event.listen(made, "connect", self._connected)
         return made
 
@@ -141,6 +172,8 @@ class Postgresql:
             )
         if "does not exist" in why and not state:
             return NoLedger(f"{self.place} can not be opened ({_plain(why)}): create it first")
+        if not state and error.statement is None and isinstance(error, ProgrammingError):
+            return LedgerError(f"{self.place} can not be opened ({why}): mend its URL")
         silent = isinstance(error, (OperationalError, InterfaceError)) and not state
         if error.connection_invalidated or state[:2] in ("08", "57") or silent:
             return ServerGone(f"{self.place} can not be reached ({_plain(why)}): does it run?")

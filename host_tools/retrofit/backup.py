@@ -40,6 +40,7 @@ def check(pattern: Path) -> None:
             f"--backup {str(pattern)!r}: name the folder, or the .tar, that is to be made"
         )
     try:
+        pattern.exists()  # its name may be too long
         there = next(place for place in pattern.absolute().parents if place.exists())
     except OSError as error:
         raise CommandError(f"--backup {pattern}: {error.strerror}") from None

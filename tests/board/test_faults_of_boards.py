@@ -105,7 +105,7 @@ def write(board: VirtualBoard, data: bytes) -> None:
 
 def test_a_power_cut_leaves_what_was_written_and_a_dead_chip(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(ESPLoader.flash_block, "__defaults__", (0.3, False))  # seconds of patience
-    flash = written(tmp_path, "flash.bin", OLD * 0x10000)
+    flash = written(tmp_path, "flash.bin", b"\xff" * 4 + OLD * 0xFFFF)
     with farm.started([struck("power cut at byte 20001", flash=flash)]) as (board,):
         with pytest.raises(FatalError):
             write(board, NOISE)
@@ -114,6 +114,32 @@ def test_a_power_cut_leaves_what_was_written_and_a_dead_chip(tmp_path, monkeypat
         assert board.flash.read(0x18000, 4) == OLD
         with pytest.raises(FatalError, match="No serial data received"):
             write(board, NOISE)
+        board.power_on()
+        write(board, NOISE)
+        assert board.flash.read(0x10000, len(NOISE)) == NOISE
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "drop byte 30000", "drop byte 600 to host", "flip bit 4 at 30000",
+        "flip bit 0 at 600 to host", "stuck after 30000",
+    ],
+)  # fmt: skip
+def test_what_esptool_wrote_over_a_bad_line_is_right_or_esptool_says_so(
+    fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ESPLoader.flash_block, "__defaults__", (0.3, False))  # seconds of patience
+    with farm.started([struck(fault)]) as (board,):
+        try:
+            write(board, NOISE)
+            failed = False
+        except FatalError:
+            failed = True
+        right = board.flash.read(0x10000, len(NOISE)) == NOISE
+        assert right or failed
+        assert failed or "stuck" not in fault
+        board.power_off()  # what is stuck wants it
         board.power_on()
         write(board, NOISE)
         assert board.flash.read(0x10000, len(NOISE)) == NOISE

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import re
+import socket
 import subprocess
 import tarfile
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ from host_tools import boards, cli, nvs, retrofit_command
 from host_tools.batch import Batch, Unit, units_from_range
 from host_tools.device_keys import DeviceKeys
 from host_tools.errors import CommandError
+from host_tools.flash.failure import FlashFailure
 from host_tools.images import board_files, filesystem
 from host_tools.key_sources import HeldKey
 from host_tools.keys import derive_device_key, encode_key
@@ -271,6 +273,49 @@ def test_what_can_not_be_meant_is_said_so_before_anything_is_changed(
     Console(board).wait_for(b"tick")
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--config", "nope.json"], "can not read nope.json"),
+        (["--app", "broken.py"], "broken.py is no program"),
+        (["--ca", "broken.py"], "broken.py"),
+        (["--backup", ""], "name the folder, or the .tar"),
+        (["--backup", "none/old.tar"], "there is no folder none"),
+        (["--board", "ESP8266"], "there are ESP32_"),
+        (["--serial", "a b"], "character ' '"),
+        (["--mac", "x"], "write six bytes in hex"),
+    ],
+)
+def test_what_is_wrong_on_this_machine_is_said_before_a_board_is_stopped(
+    tmp_path: Path, monkeypatch: Any, capsys: Any, words: list[str], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "broken.py").write_text("def run(device:\n")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = f"socket://127.0.0.1:{server.getsockname()[1]}"
+        place = ["--port", port, "--id-scope", "0ne1", "--serial", "7", "--dry-run"]
+        assert cli.main(["retrofit", *place, *words]) == 1
+        server.setblocking(False)
+        with pytest.raises(BlockingIOError):  # nobody came
+            server.accept()
+    [line] = capsys.readouterr().err.splitlines()
+    assert said in line
+
+
+def test_a_wait_that_is_too_short_for_a_first_boot_is_warned_of(
+    tmp_path: Path, capsys: Any
+) -> None:
+    config = tmp_path / "config.json"
+    config.write_text('{"wifi": [{"ssid": "hall", "password": "its password"}], "spread": 50}')
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = f"socket://127.0.0.1:{server.getsockname()[1]}"
+    words = ["--port", port, "--id-scope", "0ne1", "--serial", "7", "--dry-run"]
+    for seconds, warned in (("79", True), ("80", False)):
+        assert cli.main(["retrofit", *words, "--config", str(config), "--register", seconds]) == 1
+        told = capsys.readouterr().err
+        assert ("warning: --register 79: a first boot waits up to 50 s" in told) == warned
+
+
 @pytest.mark.parametrize("more", [[], ["--individual"], ["--dry-run"]])
 def test_no_key_is_in_the_environment_once_the_board_is_dealt_with(
     monkeypatch: Any, more: list[str]
@@ -329,6 +374,15 @@ def test_a_firmware_that_does_not_boot_is_taken_back(
         assert files_of(board) == mine
         assert nvs_of(board) == {("keystead", "record"): was}
         Console(board).wait_for(b"tick")
+
+
+def test_who_does_not_reach_its_hub_in_time_is_told_that_it_may_not_have_tried(
+    board: VirtualBoard, content: dict[str, bytes]
+) -> None:
+    config = {"config.json": b'{"wifi": [{"ssid": "hall", "password": "its password"}]}'}
+    with pytest.raises(FlashFailure, match=r"in time of 1 s, but a first boot waits up to 60 s"):
+        run(board, content | config, register=1, spread=60)
+    assert files_of(board) == OWN
 
 
 def test_an_identity_is_replaced_only_when_told_so(

@@ -70,8 +70,7 @@ def test_the_device_is_what_its_model_says(make_board: MakeBoard) -> None:
                     await life.said("hub: connected")
             await life.said("(the board is off)")  # the last was to restart
 
-    # a rotation that comes the moment it connects may not find its room in 64k
-    story(make_board, IDLE, script, heap="80k")
+    story(make_board, IDLE, script)
 
 
 def test_the_device_names_its_model_to_both_services(make_board: MakeBoard) -> None:

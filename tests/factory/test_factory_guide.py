@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from host_tools.flash.failure import REMEDIES
+from host_tools.retrofit.failure import REASONS
 from tests.test_readme import ROOT, Shell, commands, loose, until
 
 GUIDE = "docs/factory.md"
@@ -57,4 +58,5 @@ def free_ports(count: int) -> int:
 
 def test_every_failure_is_in_the_guide() -> None:
     page = (ROOT / GUIDE).read_text()
-    assert [name for name in REMEDIES if f"`{name}`" not in page] == []
+    names = {*REMEDIES, *REASONS}
+    assert [name for name in names if f"`{name}`" not in page] == []

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -22,7 +23,7 @@ from host_tools.device_keys import DeviceKeys
 from host_tools.errors import CommandError
 from host_tools.flash.load import Load
 from host_tools.flash.loads import Loads
-from host_tools.flash.rows import Lines, Rows, follow, said, short_names
+from host_tools.flash.rows import Lines, Objects, Rows, follow, said, short_names
 from host_tools.flash.station import News, Outcome, Station
 from host_tools.flash.steps import Order
 from host_tools.images.board_files import content, spread
@@ -247,6 +248,28 @@ def test_a_port_is_used_for_one_board_after_the_other(order: Order, ledger: Ledg
         assert (second.result, second.registration_id) == ("good", NAMES[1])
 
 
+def test_a_port_that_is_not_there_is_told_once_and_waited_for(
+    order: Order, ledger: Ledger
+) -> None:
+    source = DeviceKeys(HeldKey(GROUP_KEY, "a test's key"))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        number = server.getsockname()[1]
+        news = Station(order, ledger, source, stay=True).run([f"rfc2217://127.0.0.1:{number}"])
+        turned_away = threading.Thread(target=lambda: [server.accept()[0].close() for _ in "abc"])
+        turned_away.start()
+        told = [next(news) for _ in range(3)]
+        assert [one.step for one in told] == ["connect", "", "wait"]
+        assert "it closes the connection" in told[1].remark
+        turned_away.join(30)  # by now it has looked again, and once more
+    with closing(news), _put(MACS[0], number):
+        heard = []
+        while not (heard and heard[-1].outcome):
+            heard.append(next(news))
+    assert [one.step for one in heard if one.step][:2] == ["connect", "reserve"]
+    assert not [one for one in heard if one.remark or one.step == "wait"]
+    assert heard[-1].outcome.result == "good"
+
+
 def test_a_batch_that_is_used_up_ends_a_port_that_goes_on(order: Order, ledger: Ledger) -> None:
     full = replace(BATCH, name="full", template="x-{serial}-{mac}")
     ledger.create_batch(full, units_from_range("9001..9001"))
@@ -330,6 +353,35 @@ def test_wrong_usage_is_said_in_one_line(
         with pytest.raises(SystemExit):
             cli.main([*place, "--batch", "pilot", *port, "--baud", speed])
     assert "is not a speed" in capsys.readouterr().err
+
+
+def test_a_wait_for_the_hub_that_must_fail_is_refused_or_warned_of_at_the_start(
+    ledger: Ledger, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = f"rfc2217://127.0.0.1:{server.getsockname()[1]}"
+    place = ["--ledger", str(tmp_path / "ledger.db"), "--batch", "pilot", "--port", port]
+    run = ["flash", *place, "--stand-in", "--dry-run", "--register"]
+    assert cli.main(run) == 1
+    told = capfd.readouterr()
+    assert "--register without --config" in told.err
+    assert told.out == ""
+    config = tmp_path / "config.json"
+    config.write_text('{"wifi": [{"ssid": "hall", "password": "its password"}]}')
+    assert cli.main([*run, "5", "--config", str(config)]) == 1
+    told = capfd.readouterr()
+    assert "warning: --register 5: a first boot waits up to 60 s (`spread`): give" in told.err
+    assert "port-absent" in told.out
+
+
+def test_a_remark_is_shown_by_whoever_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    news = News("a", remark="no such port")
+    Objects().take(news)
+    console = Console(width=120, file=io.StringIO())
+    for view in (Lines(console), Rows(["a"], console)):
+        view.take(news)
+    assert json.loads(capsys.readouterr().out) == {"port": "a", "remark": "no such port"}
+    assert console.file.getvalue() == "a: no such port\n" * 2  # type: ignore[attr-defined]
 
 
 def test_rows_show_who_is_where_and_say_why_one_failed() -> None:

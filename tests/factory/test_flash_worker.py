@@ -103,8 +103,9 @@ def test_what_the_efuses_forbid_is_told(burnt: str) -> None:
         assert port.connect(460_800).secured == (burnt,)
 
 
-def test_a_power_cut_costs_no_more_than_the_piece_under_way() -> None:
-    with powered("power cut at byte 200000") as board, bench(board) as port:
+@pytest.mark.parametrize("fault", ["power cut at byte 200000", "power cut in erase 50"])
+def test_a_power_cut_costs_no_more_than_the_piece_under_way(fault: str) -> None:
+    with powered(fault) as board, bench(board) as port:
         port.connect(460_800)
         with pytest.raises(FlashFailure) as caught:
             port.write(blocks(IMAGE))
@@ -115,8 +116,11 @@ def test_a_power_cut_costs_no_more_than_the_piece_under_way() -> None:
         assert board.flash.read(0x100000, 150_000) == CHANCE
 
 
-def test_a_noisy_line_is_survived_or_told() -> None:
-    with powered("flip bit 3 at 60000") as board, bench(board) as port:
+@pytest.mark.parametrize(
+    "fault", ["flip bit 3 at 60000", "drop byte 60000", "drop byte 1400 to host"]
+)
+def test_a_noisy_line_is_survived_or_told(fault: str) -> None:
+    with powered(fault) as board, bench(board) as port:
         port.connect(460_800)
         try:
             port.write(blocks(IMAGE))
@@ -124,6 +128,19 @@ def test_a_noisy_line_is_survived_or_told() -> None:
             assert failure.reason == "write-failed"
             port.connect(115_200)
             port.write(blocks(IMAGE))
+        assert board.flash.read(0x100000, 150_000) == CHANCE
+
+
+def test_a_line_that_hangs_in_the_middle_is_told_and_wants_power_off() -> None:
+    with powered("stuck after 60000") as board, bench(board) as port:
+        port.connect(460_800)
+        with pytest.raises(FlashFailure) as caught:
+            port.write(blocks(IMAGE))
+        assert caught.value.reason in ("write-failed", "port-lost")
+        board.power_off()
+        board.power_on()
+        port.connect(460_800)
+        port.write(blocks(IMAGE))
         assert board.flash.read(0x100000, 150_000) == CHANCE
 
 

@@ -1,5 +1,11 @@
 """The ledger that stations share: the same rules on a real PostgreSQL, and what only it can do."""
 
+import os
+import socket
+import socketserver
+import threading
+from contextlib import contextmanager
+
 import psycopg
 import pytest
 
@@ -17,6 +23,7 @@ from host_tools.ledger import (
     Tampered,
     open_ledger,
 )
+from host_tools.ledger.postgresql import Postgresql
 from host_tools.toolchain import postgresql
 from tests.factory.ledger_conduct import CHIP, Conduct, batch, mac, make, units
 from tests.factory.ledger_stations import race
@@ -234,6 +241,59 @@ def test_a_server_that_goes_away_is_told_and_what_was_committed_is_there_again(s
         assert ledger.reserve("A", mac(2), CHIP).serial == "sn002"
 
 
+class Carried(socketserver.BaseRequestHandler):
+    """A connection over TCP, carried to the server's socket."""
+
+    def handle(self):
+        with socket.socket(socket.AF_UNIX) as there:
+            there.connect(self.server.there)
+            back = threading.Thread(target=carry, args=(there, self.request))
+            back.start()
+            carry(self.request, there)
+            back.join()
+
+
+def carry(source, sink):
+    while some := source.recv(65536):
+        sink.sendall(some)
+    sink.shutdown(socket.SHUT_WR)
+
+
+@contextmanager
+def over_tcp(server, place):
+    """Lend the place of the same ledger as stations on other machines have it."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Carried) as carrier:
+        carrier.there = str(server.folder / ".s.PGSQL.5432")
+        threading.Thread(target=carrier.serve_forever).start()
+        try:
+            yield f"postgresql://keystead@127.0.0.1:{carrier.server_address[1]}/{name_of(place)}"
+        finally:
+            carrier.shutdown()
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux has it")
+def test_a_cable_that_was_pulled_is_noticed_within_half_a_minute(server, made):
+    with over_tcp(server, made) as place, open_ledger(place) as ledger:
+        assert ledger.reserve("A", mac(2), CHIP).serial == "sn002"
+        engine = Postgresql(place, 30).engine()
+        with engine.connect() as connection:
+            number = connection.connection.driver_connection.fileno()
+            with socket.socket(fileno=os.dup(number)) as line:
+                tcp = [
+                    line.getsockopt(socket.IPPROTO_TCP, option)
+                    for option in (
+                        socket.TCP_USER_TIMEOUT,
+                        socket.TCP_KEEPIDLE,
+                        socket.TCP_KEEPINTVL,
+                        socket.TCP_KEEPCNT,
+                    )
+                ]
+                assert line.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        engine.dispose()
+    assert tcp[0] == 30_000
+    assert tcp[1] + tcp[2] * tcp[3] == 30
+
+
 def test_nobody_listens(place):
     with pytest.raises(ServerGone, match=r"postgresql://me@127\.0\.0\.1:1/db can not be reached"):
         open_ledger("postgresql://me:s3cret@127.0.0.1:1/db")
@@ -245,7 +305,7 @@ def test_a_database_that_is_not_there_or_holds_something_else_is_told(server, pl
     server.execute("CREATE SCHEMA keystead CREATE TABLE theirs (x int)", database=name_of(place))
     with pytest.raises(NotALedger, match="other tables"):
         open_ledger(place, create=True)
-    options = ("autocommit=1", "bogus=1", "plugin=x")
+    options = ("autocommit=1", "bogus=1", "plugin=x", "port=x", "host=a,b&port=1,2,3")
     for bad in (
         "postgresql+asyncpg://h/d",
         "postgresql://h:port/d",
@@ -253,6 +313,33 @@ def test_a_database_that_is_not_there_or_holds_something_else_is_told(server, pl
     ):
         with pytest.raises(CommandError):
             open_ledger(bad)
+
+
+def test_a_time_that_is_none_is_told(made):
+    with pytest.raises(LedgerError, match=r"can not be opened .bad value for connect_timeout"):
+        open_ledger(f"{made}&connect_timeout=soon")
+
+
+@pytest.mark.parametrize("option", ["", "&client_encoding=SQL_ASCII", "&client_encoding=LATIN1"])
+def test_every_character_comes_back_where_the_database_has_no_encoding(server, option):
+    name = f"bytes_{len(option)}"
+    server.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING SQL_ASCII LOCALE 'C'")
+    with open_ledger(server.url(name) + option, "L\u00ednea \u03a9", create=True) as ledger:
+        ledger.create_batch(batch(template="x-{mac}", note="\u5de5\u5382"), [Unit("\u03a9-1")])
+        assert ledger.batch("A").note == "\u5de5\u5382"
+        assert ledger.reserve("A", mac(1), CHIP).serial == "\u03a9-1"
+        assert ledger.find("\u03a9-1").mac == mac(1)
+        assert {event.station for event in ledger.events()} == {"L\u00ednea \u03a9"}
+        ledger.verify()
+
+
+def test_a_character_that_the_database_can_not_hold_is_told_and_nothing_is_kept(server):
+    server.execute("CREATE DATABASE latin TEMPLATE template0 ENCODING LATIN1 LOCALE 'C'")
+    with open_ledger(server.url("latin"), create=True) as ledger:
+        with pytest.raises(LedgerError, match=r"can not hold that .*ENCODING 'UTF8'"):
+            ledger.create_batch(batch(note="\u03a9"), units(1))
+        ledger.create_batch(batch(note="\u00e9"), units(1))
+        assert ledger.verify().batches == 1
 
 
 def test_the_password_comes_from_the_environment_and_is_never_told(

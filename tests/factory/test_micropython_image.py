@@ -206,8 +206,9 @@ def test_whoever_fetches_gets_no_secret_in_its_environment(
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("KEYSTEAD_TOOLCHAIN", str(tmp_path))
-    for name in ("KEYSTEAD_GROUP_KEY", "KEYSTEAD_PIN", "KEYSTEAD_DEVICE_KEY", "MILL_KEY"):
-        monkeypatch.setenv(name, "a canary")
+    for name in ("GROUP_KEY", "PIN", "DEVICE_KEY", "LEDGER"):  # the last may have a password
+        monkeypatch.setenv(f"KEYSTEAD_{name}", "a canary")
+    monkeypatch.setenv("MILL_KEY", "a canary")
     words = ["image", "--board", board().name, "--dry-run", *source]
     assert cli.main(words) == 1
     assert "did not bring" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """A group key that never leaves its token: SoftHSM2 on the other end of PKCS#11."""
 
 import base64
+import functools
 import os
 import stat
 from dataclasses import dataclass
@@ -27,11 +28,16 @@ KEY = "token=mill%207;object=dps-group"
 @pytest.fixture(scope="session")
 def tokens(tmp_path_factory):
     """Return two tokens: "mill 7" with keys good and bad, "mill 8" with none; or skip."""
+    return _tokens(tmp_path_factory.getbasetemp() / "softhsm")
+
+
+@functools.cache  # whoever imports the fixture has another one, in the same library
+def _tokens(folder):
     try:
         module, util = softhsm.found()
     except CommandError as why:
         pytest.skip(str(why))
-    made = softhsm_bench.Tokens(module, util, tmp_path_factory.mktemp("softhsm"))
+    made = softhsm_bench.Tokens(module, util, folder)
     made.settle()
     made.add("mill 7")
     made.add("mill 8")

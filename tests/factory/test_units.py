@@ -212,6 +212,12 @@ def test_a_row_that_can_not_be_told_from_the_next_ends_the_list():
     }
 
 
+def test_a_field_that_does_not_end_is_not_said_to_be_anything_else():
+    assert bad('serial,note\n1,\n2,"' + "x" * 200_000 + '"\n') == {
+        3: "a field has more than 131072 characters: is a quote not closed?"
+    }
+
+
 def test_three_bad_rows_among_a_hundred_thousand_are_told():
     rows = [f"{number},a0b1{number:08x}" for number in range(100_000)]
     rows[499], rows[77_776], rows[99_998] = "Bad,", "499x!,", "5,a0b100000003"

@@ -1,7 +1,8 @@
-"""Whose a board is that has an identity already, by a ledger; and who may read its backup."""
+"""Whose a board is that has an identity already, by a ledger; its backup; why it was refused."""
 
 import io
 import os
+import resource
 import stat
 import tarfile
 from collections.abc import Callable, Iterator
@@ -11,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from host_tools.batch import Batch, Unit
+from host_tools.errors import CommandError
+from host_tools.flash.failure import FlashFailure
 from host_tools.keys import derive_device_key
-from host_tools.ledger import Ledger, open_ledger
-from host_tools.repl import Entry
+from host_tools.ledger import Ledger, LedgerError, Scrapped, open_ledger
+from host_tools.repl import Entry, LineLost, NoAnswer, Raised
 from host_tools.retrofit import backup
 from host_tools.retrofit.board_facts import BoardFacts
-from host_tools.retrofit.failure import RetrofitFailure
+from host_tools.retrofit.failure import RetrofitFailure, reason_of
 from host_tools.retrofit.owner import LedgerOwner
 from host_tools.retrofit.record import Found
 
@@ -127,3 +130,102 @@ def unpacked(data: bytes) -> dict[str, bytes]:
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         assert {one.mode for one in tar} == {0o700, 0o600}
         return {f"/{one.name}": tar.extractfile(one).read() for one in tar if one.isfile()}  # type: ignore[union-attr]
+
+
+class Interrupted(Board):
+    """A board whose second file does not come any more."""
+
+    def get(self, path: str, moved: object, size: int) -> bytes:
+        if len(self.content) == 1:
+            raise KeyboardInterrupt
+        return self.content.pop(path)
+
+
+@pytest.mark.parametrize("name", ["old.tar", "old"])
+def test_a_backup_that_is_cut_off_does_not_stay(tmp_path: Path, name: str) -> None:
+    board = Interrupted({"/a.py": b"one", "/lib/b.py": b"another"})
+    entries = [Entry(path, False, len(data)) for path, data in board.content.items()]
+    with pytest.raises(KeyboardInterrupt):
+        backup.take(board, entries, tmp_path / name, lambda size: None)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["old.tar", "old"])
+def test_a_backup_for_which_there_is_no_room_does_not_stay(tmp_path: Path, name: str) -> None:
+    data = bytes(300_000)
+    board = Board({"/large": data})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(RetrofitFailure, match=r"can not write .*: File too large") as refused:
+            backup.take(  # type: ignore[arg-type]
+                board, [Entry("/large", False, len(data))], tmp_path / name, lambda size: None
+            )
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert refused.value.reason == "backup-failed"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["", ".", "/", "..", "a/..", "none/a.tar", "file/a", "x" * 300])
+def test_a_place_where_no_backup_can_be_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    with pytest.raises(CommandError, match="--backup "):
+        backup.check(Path(place))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("place", [backup.DEFAULT, "a", "a/b/c", "a.tar", "there", "there/{mac}"])
+def test_a_place_where_a_backup_can_be_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("there").mkdir()
+    backup.check(Path(place))
+
+
+# ---- why it was not retrofitted
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (KeyboardInterrupt(), "interrupted"),
+        (LineLost("gone"), "line-lost"),
+        (NoAnswer("nothing"), "no-answer"),
+        (Raised("OSError: 28"), "repl-failed"),
+        (LedgerError("locked"), "ledger"),
+        (Scrapped("it is scrapped"), "scrapped"),
+        (CommandError("no mpy-cross"), "host-failed"),
+        (BrokenPipeError(), "host-failed"),
+        (ZeroDivisionError(), "bug"),
+        (FlashFailure("boot-silent", "nothing"), "boot-silent"),
+        (RetrofitFailure("too-old", "1.23"), "too-old"),
+    ],
+)
+def test_whatever_ends_a_retrofit_has_a_name_of_a_closed_list(
+    error: BaseException, reason: str
+) -> None:
+    assert reason_of(error) == reason
+
+
+class NoKeys:
+    def device_keys(self, registration_id: str) -> tuple[bytes, bytes]:
+        raise CommandError("the token was pulled")
+
+
+def test_a_key_that_can_not_be_derived_is_a_reason_of_its_own(ledger: Ledger) -> None:
+    with pytest.raises(RetrofitFailure, match="the token was pulled") as refused:
+        LedgerOwner(ledger, Batch("one", BOARD, SCOPE), NoKeys()).record(FACTS, None)
+    assert refused.value.reason == "keys"
+
+
+def test_a_line_that_is_lost_is_in_the_ledger_and_what_this_machine_lacks_is_not(
+    ledger: Ledger,
+) -> None:
+    for error in (LineLost("gone"), CommandError("no mpy-cross")):
+        owner(ledger).refuse(FACTS, "identify", error)
+    assert [event.facts["reason"] for event in ledger.refusals("one")] == ["line-lost"]

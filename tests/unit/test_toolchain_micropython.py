@@ -32,6 +32,14 @@ def test_a_program_that_does_not_start_says_nothing():
     assert micropython.ask(["/no/such/micropython"]) is None
 
 
+def test_a_program_that_is_asked_gets_no_key(tmp_path, monkeypatch):
+    program = tmp_path / "micropython"
+    program.write_text('#!/bin/sh\ntest -z "$KEYSTEAD_GROUP_KEY" && echo 1 26 0 2147483648000\n')
+    program.chmod(0o700)
+    monkeypatch.setenv("KEYSTEAD_GROUP_KEY", "a canary")
+    assert micropython.ask([str(program)]) == Build((1, 26, 0), 64)
+
+
 def test_each_architecture_starts_through_its_own_loader():
     folder = Path("/x")
     assert AMD64.command(folder)[0] == "/x/root-amd64/usr/lib64/ld-linux-x86-64.so.2"
