@@ -55,10 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     create.add_argument("--dry-run", action="store_true", help="check the list, write nothing")
     _add(verbs, "list", "the batches of a ledger, and how far they are", batch_shown.show_all)
-    show = _add(verbs, "show", "one batch, and its first boards", batch_shown.show)
+    show = _add(verbs, "show", "one batch, and what became of its first boards", batch_shown.show)
     show.add_argument("name", help="of the batch")
     show.add_argument(
-        "--free", action="store_true", help="only its serials that have no board yet, one a line"
+        "--free",
+        action="store_true",
+        help="only what has no board yet, one a line: serial, tab, registration ID ({mac} stands "
+        "for what the board brings)",
     )
     for verb in verbs.choices.values():
         ledger.add_arguments(verb, station=verb is create)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from itertools import islice
 
 from rich.console import Console
 from rich.table import Table
@@ -40,18 +41,31 @@ def show(args: argparse.Namespace) -> None:
             _show_free(book, args)
             return
         one, count = book.batch(args.name), book.count(args.name)
-        units = [unit for unit, _ in zip(book.units(args.name), range(_FIRST), strict=False)]
+        rows = [_row(book, one, unit) for unit in islice(book.units(args.name), _FIRST)]
     if args.json:
         print(json.dumps(batch_json(one, count)))
         return
-    for name, value in batch_facts(one).items():
+    for name, value in {**batch_facts(one), "rule": _rule(one)}.items():
         print(f"{name:14} {printable(value)}")
     states = states_of(count)
     print(f"{'boards':14} {count.units}, {count.free} free" + (f", {states}" if states else ""))
-    for unit in units:
-        print(f"{'':14} {unit.serial}  {id_of(one, unit)}")
-    if count.units > len(units):
-        print(f"{'':14} and {count.units - len(units)} more")
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print(f"{'':14} {'  '.join(cells).rstrip()}")
+    if count.units > len(rows):
+        print(f"{'':14} and {count.units - len(rows)} more")
+
+
+def _row(book: ledger.Ledger, one: Batch, unit: Unit) -> tuple[str, str, str]:
+    """Return a unit's serial, registration ID and state; free until it has a board."""
+    made = book.of_unit(one.name, unit.serial)
+    name, state = (made.registration_id, made.state) if made else (id_of(one, unit), "free")
+    return printable(unit.serial), printable(name), state
+
+
+def _rule(one: Batch) -> str:
+    return "service: all that DPS takes" if one.wide else "seed: a-z, 0-9 and -"
 
 
 def _show_free(book: ledger.Ledger, args: argparse.Namespace) -> None:

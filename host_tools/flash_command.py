@@ -14,16 +14,17 @@ Whatever ends a run - Ctrl-C, a cable, a power cut - run the same command again:
 identity that was reserved for its MAC, and only what is not in its flash yet is written. A board
 that is good may be flashed again with newer files; it keeps its identity as well.
 
-With --register a board is good only after it reached its hub by itself, end to end, and its app.py
-has started. --dry-run writes nothing and says which identity each board would get; two new boards
-are both shown the next one, as nothing is reserved. --continuous goes on with the next board put
-on the same port, until Ctrl-C.
+With --register a board is good only after it reached its hub by itself, end to end, and its
+app.py has run for four seconds. --dry-run writes nothing and says which identity each board would
+get; two new boards are both shown the next one, as nothing is reserved. --continuous goes on with
+the next board put on the same port, until Ctrl-C.
 
 What else each board is to find in its NVS, a calibration or a certificate, comes from mfg_gen.py's
 CSVs: --mfg-config and --mfg-values, whose row is found by the board's serial.
 
 Exit codes: 0 all boards are good, 1 some are not (each says why, and so does the ledger), 2 wrong
-usage, 130 interrupted. The guide: docs/factory.md.
+usage, 130 interrupted. With --continuous Ctrl-C is the usual end: 0 then if there was a board and
+all were good, else 1. The guide: docs/factory.md.
 """
 
 import argparse
@@ -31,18 +32,16 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from rich.console import Console
 
 import keystead
 from host_tools import boards, device_keys, key_sources, ledger, serial_line
-from host_tools.batch import Batch, mfg_gen
+from host_tools.batch import BadRows
 from host_tools.device_keys import DeviceKeys
 from host_tools.errors import CommandError
-from host_tools.flash import arguments, own_values, rows
+from host_tools.flash import arguments, mfg_arguments, rows, words
 from host_tools.flash.loads import Loads
-from host_tools.flash.own_values import NoValues, OwnValues
 from host_tools.flash.station import Outcome, Station
 from host_tools.flash.steps import Order
 from host_tools.images import board_files, contents, micropython_image
@@ -68,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     micropython_image.add_arguments(parser, sized=False)
     board_files.add_arguments(parser)
     key_sources.add_arguments(parser, secondary=True)
-    _add_values(parser)
+    mfg_arguments.add_arguments(parser)
     add("--baud", type=_baud, default=_BAUD, help="bits/s, 115200 where it fails (%(default)s)")
     arguments.add_register(parser)
     add(
@@ -81,18 +80,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="print one JSON object a line")
 
 
-def _add_values(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("values of each board's own, beside its factory record")
-    add = group.add_argument
-    add("--mfg-config", type=Path, metavar="FILE", help="which there are: mfg_gen.py's config")
-    add(
-        "--mfg-values", type=Path, metavar="FILE", help="mfg_gen.py's values, a row for each board"
-    )
-    add("--serial-column", metavar="NAME", help="the values' serials, if they call them otherwise")
-
-
 def run(args: argparse.Namespace) -> int:
     """Flash; 0 if all boards are good."""
+    try:
+        return _run(args)
+    except BadRows as bad:  # of the values: before any board is touched
+        return mfg_arguments.tell(bad, "flash", "flashed")
+
+
+def _run(args: argparse.Namespace) -> int:
     shield.forbid_core_dumps()
     if args.register and args.config is None:
         raise CommandError(
@@ -136,7 +132,7 @@ def _order(args: argparse.Namespace, book: ledger.Ledger) -> Order:
         print("no --config: the boards know no network", file=sys.stderr)
     image = micropython_image.chosen(args, board)
     layout = contents.check(board, image)
-    values = _values(args, book, batch, layout.nvs.size)
+    values = mfg_arguments.chosen(args, book, batch, layout.nvs.size, args.replace_identity)
     with Console(stderr=True).status("compiling the firmware"):
         files = board_files.content(board, args.config, args.app, args.ca)
     spread = board_files.spread(files)
@@ -154,20 +150,6 @@ def _order(args: argparse.Namespace, book: ledger.Ledger) -> Order:
     )
 
 
-def _values(
-    args: argparse.Namespace, book: ledger.Ledger, batch: Batch, size: int
-) -> OwnValues | NoValues:
-    if args.mfg_config is None and args.mfg_values is None:
-        return NoValues(book.events, args.replace_identity)
-    if args.mfg_config is None or args.mfg_values is None:
-        raise CommandError("--mfg-config and --mfg-values go together: which keys, which values")
-    columns = mfg_gen.read_config(args.mfg_config)
-    found = own_values.read(columns, args.mfg_values, args.serial_column, batch, size)
-    for line in mfg_gen.unreadable(columns):
-        print(f"warning: {line}", file=sys.stderr)
-    return found
-
-
 @contextmanager
 def _keys(args: argparse.Namespace) -> Iterator[DeviceKeys | None]:
     if args.dry_run:  # which derives none
@@ -179,7 +161,7 @@ def _keys(args: argparse.Namespace) -> Iterator[DeviceKeys | None]:
 
 def _sum_up(args: argparse.Namespace, outcomes: Sequence[Outcome]) -> None:
     if not args.json:
-        rows.summed(
+        words.summed(
             Console(highlight=False, soft_wrap=not (sys.stdout and sys.stdout.isatty())), outcomes
         )
 

@@ -18,6 +18,9 @@ a batch whose MACs are known:
   keystead image --board ESP32_GENERIC_C3 --ledger factory.db --batch pilot \\
       --output build/image --with-secrets own
 
+Values of the boards' own go beside the record by --mfg-config and --mfg-values, as with
+`keystead flash`. A board that was flashed with some is refused without: the file would erase them.
+
 Each file there is readable by you alone; index.csv says whose it is. --merged makes each the whole
 flash. Delete them when the boards are flashed: whoever has such a file can be that board.
 """
@@ -35,14 +38,17 @@ from rich.console import Console
 from rich.progress import track
 
 from host_tools import boards, device_keys, identity, key_sources, ledger
-from host_tools.batch import Batch
+from host_tools.batch import BadRows, Batch
 from host_tools.boards import Board
+from host_tools.device_keys import DeviceKeys
 from host_tools.errors import CommandError
+from host_tools.flash import mfg_arguments
 from host_tools.images import board_files, contents, folder, micropython_image, owners
 from host_tools.images.contents import Contents
 from host_tools.images.device_files import DeviceFiles, Owner
 from host_tools.images.partitions import mib
 from host_tools.ledger import Ledger
+from host_tools.printable import counted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,19 +68,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     secret.add_argument("--merged", action="store_true", help="each of them the whole flash")
     secret.add_argument("--batch", metavar="NAME", help="the boards of this batch of the ledger")
     ledger.add_arguments(parser, station=False)
+    mfg_arguments.add_arguments(parser)
     identity.add_arguments(parser, required=False)
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> int:
     """Build, tell, write; what can be refused is refused before anything is written."""
+    try:
+        _run(args)
+    except BadRows as bad:  # of the values
+        return mfg_arguments.tell(bad, "image", "written")
+    return 0
+
+
+def _run(args: argparse.Namespace) -> None:
     _check(args)
     with ExitStack() as stack:
         book = stack.enter_context(ledger.opened(args)) if args.batch else None
         batch = book.batch(args.batch) if book else None
         board = _board(args, batch.board if batch else "")
-        own = _of_batch(args, book, batch, stack) if book and batch else _of_one(args)
+        keys = _keys(args, book, batch, stack) if book and batch else None
+        own = None if batch else _of_one(args)
         key_sources.forget(args)
         built = _built(args, board)
+        if book and batch:
+            own = _of_batch(args, book, batch, keys, built)
         if args.dry_run:
             _tell(args, built)
             said = f"nothing is written: this was a dry run{_would_be(args, book, own)}"
@@ -100,6 +118,8 @@ def _check(args: argparse.Namespace) -> None:
         raise CommandError("name a folder with --output, or look first with --dry-run")
     if args.batch and args.mac:
         raise CommandError("--batch or --mac: one board or many")
+    if (args.mfg_config or args.mfg_values) and not args.batch:
+        raise CommandError("--mfg-config and --mfg-values are for a batch: --ledger and --batch")
     own = bool(args.batch or args.mac)
     if own and args.with_secrets is None:
         raise CommandError(
@@ -150,16 +170,26 @@ def _of_one(args: argparse.Namespace) -> _Own | None:
     return _Own([owners.of_arguments(args)], 1) if args.with_secrets is not None else None
 
 
-def _of_batch(
+def _keys(
     args: argparse.Namespace, book: Ledger, batch: Batch, stack: ExitStack
-) -> _Own | None:
-    units = book.count(batch.name).units
-    names = owners.names_of(book, batch)
+) -> DeviceKeys | None:
     if args.dry_run:  # which derives no key
-        return _Own((), units)
+        return None
     keys = stack.enter_context(device_keys.opened(args))
     owners.refuse_other_key(book, batch, keys)
-    return _Own(owners.of_batch(batch, names, keys), units)
+    return keys
+
+
+def _of_batch(
+    args: argparse.Namespace, book: Ledger, batch: Batch, keys: DeviceKeys | None, built: Contents
+) -> _Own:
+    units = book.count(batch.name).units
+    values = mfg_arguments.chosen(args, book, batch, built.layout.nvs.size).of
+    for one in owners.named(book, batch):
+        values(one)  # refused before the first file
+    if keys is None:
+        return _Own((), units)
+    return _Own(owners.of_batch(batch, owners.named(book, batch), keys, values), units)
 
 
 def _would_be(args: argparse.Namespace, book: Ledger | None, own: _Own | None) -> str:
@@ -167,7 +197,7 @@ def _would_be(args: argparse.Namespace, book: Ledger | None, own: _Own | None) -
         return ""
     number = own.units
     if book:
-        number = sum(1 for _ in owners.names_of(book, book.batch(args.batch)))
+        number = sum(1 for _ in owners.named(book, book.batch(args.batch)))
     return f"; {args.with_secrets} would get files of {number} of {own.units} boards"
 
 
@@ -179,10 +209,12 @@ def _finish(args: argparse.Namespace, written: Iterable[Owner], units: int) -> N
             "`keystead flash`, which reads them"
         )
     out = sys.stderr if args.json else sys.stdout
-    files = "1 file" if number == 1 else f"{number} files"
+    files = counted(number, "file")
     print(f"{args.with_secrets}: {files}, with the device key of its board in each", file=out)
     if number < units:
-        print(f"{units - number} boards of the batch have no MAC yet, or are scrapped", file=out)
+        left, verbs = units - number, "has no MAC yet, or is scrapped"
+        verbs = verbs if left == 1 else "have no MAC yet, or are scrapped"
+        print(f"{counted(left, 'board')} of the batch {verbs}", file=out)
     print(
         "Delete them when the boards are flashed: who has one can be that board", file=sys.stderr
     )

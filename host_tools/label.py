@@ -11,17 +11,20 @@ The QR code holds the registration ID, the first 16 digits of the key's fingerpr
 and no secret: KS1|sn-0007-mac-a1-b2-c3-d4-e5-f6|0123456789abcdef|mill-7|ebcd. `keystead check`
 reads it at packing. Boards are named by registration ID, MAC or serial; of a batch those that are
 good get a label, with --since those that became so since then. Without --output the code is shown
-on the terminal. Layouts: L7160 (21 a sheet), L7651 (65), L4731 (189), 5160 (30, Letter).
+on the terminal.
+
+Layouts: L7160 (21 a sheet), L7651 (65), L4731 (189), 5160 (30, Letter). On L4731 a code is large
+enough for most scanners (modules of 0.25 mm) only where registration ID and batch name have 26
+characters together: sn-0007-mac-a1-b2-c3-d4-e5-f6 and mill-7 have 35. L7651 bears 165 together,
+the others whatever there can be.
 """
 
 import argparse
-import csv
 import io
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
@@ -29,19 +32,19 @@ from rich.text import Text
 
 from host_tools import whole_file
 from host_tools.errors import CommandError
-from host_tools.labels import pdf, sheet, since, svg, zpl
+from host_tools.labels import forms, sheet, since, zpl
 from host_tools.labels.boards import Labelled, labelled, with_keys
 from host_tools.labels.drawing import modules
+from host_tools.labels.forms import Form
 from host_tools.ledger import Ledger, opened
 from host_tools.ledger import add_arguments as add_ledger
-from host_tools.ledger.cells import cell
 from host_tools.ledger.rules import STATES
+from host_tools.printable import counted, printable
 
 _QUIET = 4  # modules of light around a code
 # nothing, lower half, upper half, both
 _BLOCKS = " \N{LOWER HALF BLOCK}\N{UPPER HALF BLOCK}\N{FULL BLOCK}"
-_SHEETS = ("pdf", "html")
-_FORMATS = (*_SHEETS, "svg", "zpl", "csv")
+_STOPPED = "`keystead check` stops whatever is not good"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--output", metavar="FILE", help="where to; - for stdout")
     parser.add_argument(
-        "--format", choices=_FORMATS, help="default: what the output's name ends with"
+        "--format", choices=forms.KINDS, help="default: what the output's name ends with"
     )
     parser.add_argument("--layout", default="L7160", help=f"of sheets: {', '.join(sheet.LAYOUTS)}")
     parser.add_argument(
@@ -75,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Draw the labels."""
-    draw = _drawer(args)
+    form = _form(args)
     with opened(args) as ledger:
         boards = list(_boards(args, ledger))
     if not boards:
@@ -83,42 +86,31 @@ def run(args: argparse.Namespace) -> None:
         raise CommandError(
             f"batch {args.batch} has no {args.state} boards with a key{when}: --state names others"
         )
-    if draw is None:
+    if args.batch and args.state != "good":
+        _note(f"these boards are {args.state}: {_STOPPED}")
+    if form is None:
         _show(boards)
         return
-    _deliver(args.output, boards, draw)
+    _deliver(args.output, boards, form)
+    if (size := form.too_fine(boards)) is not None:
+        _note(
+            f"the codes' modules are {size:.2f} mm, many scanners want {forms.FINE} mm: scan one"
+            " before you print all, or take a larger label"
+        )
 
 
-_Draw = Callable[[BinaryIO, Sequence[Labelled]], None]
-
-
-def _drawer(args: argparse.Namespace) -> _Draw | None:
-    """Return what draws, all options checked; None for the terminal."""
+def _form(args: argparse.Namespace) -> Form | None:
+    """Return the form asked for, all options checked; None for the terminal."""
     if args.output is None and args.format is None:
         return None
     args.output = args.output or "-"
     kind = args.format or Path(args.output).suffix.removeprefix(".").lower()
-    if kind not in _FORMATS:
-        raise CommandError(f"{args.output}: name it .{', .'.join(_FORMATS)}, or give --format")
+    if kind not in forms.KINDS:
+        raise CommandError(f"{args.output}: name it .{', .'.join(forms.KINDS)}, or give --format")
     paper, media = sheet.layout(args.layout), zpl.media(args.size, args.dpi)
     if not 0 <= args.skip < paper.count:
         raise CommandError(f"--skip {args.skip}: {paper.name} has {paper.count} labels a sheet")
-    drawers: dict[str, _Draw] = {
-        "pdf": lambda output, boards: pdf.write(output, boards, paper, args.skip, _title(args)),
-        "html": lambda output, boards: _write(
-            output, svg.document(boards, paper, args.skip, _title(args))
-        ),
-        "svg": lambda output, boards: _write(
-            output, [svg.label(_single(boards), media.width, media.height)]
-        ),
-        "zpl": lambda output, boards: _write(output, (zpl.label(one, media) for one in boards)),
-        "csv": lambda output, boards: _write(output, _csv(boards)),
-    }
-    return drawers[kind]
-
-
-def _title(args: argparse.Namespace) -> str:
-    return str(args.batch or "single boards")
+    return forms.form(kind, paper, args.skip, media, str(args.batch or "single boards"))
 
 
 def _boards(args: argparse.Namespace, ledger: Ledger) -> Iterator[Labelled]:
@@ -132,47 +124,31 @@ def _boards(args: argparse.Namespace, ledger: Ledger) -> Iterator[Labelled]:
             found = since.those(ledger, found, since.parse(args.since, time.time()))
         yield from with_keys(found)
     for name in args.board:
-        yield labelled(ledger.find(name))
+        identity = ledger.find(name)
+        yield labelled(identity)
+        if identity.state != "good":
+            because = f", {identity.reason}" if identity.reason else ""
+            _note(f"{identity.registration_id} is {identity.state}{because}: {_STOPPED}")
 
 
-def _single(boards: Sequence[Labelled]) -> Labelled:
-    if len(boards) > 1:
-        raise CommandError("an svg has one label: take html or pdf for several")
-    return boards[0]
+def _note(text: str) -> None:
+    print(printable(f"keystead label: note: {text}"), file=sys.stderr)
 
 
-def _write(output: BinaryIO, pieces: Iterable[str]) -> None:
-    for piece in pieces:
-        output.write(piece.encode())
-
-
-def _csv(boards: Iterable[Labelled]) -> Iterator[str]:
-    yield "registration_id,serial,mac,chip,batch,fingerprint,code\r\n"
-    for one in boards:
-        line = io.StringIO()
-        # new serials can be no formulas, those of an older ledger could
-        serial = one.serial if one.serial == one.registration_id else cell(one.serial)
-        csv.writer(line).writerow(
-            (one.registration_id, serial, one.mac, one.chip, one.batch, one.fingerprint,
-             one.code)
-        )  # fmt: skip
-        yield line.getvalue()
-
-
-def _deliver(place: str, boards: Sequence[Labelled], draw: _Draw) -> None:
+def _deliver(place: str, boards: Sequence[Labelled], form: Form) -> None:
     """Draw into memory, then write: what can not be drawn leaves no half file."""
     drawn = io.BytesIO()
     said = Progress(
         SpinnerColumn(), TextColumn("{task.description}"), transient=True, disable=not _watched()
     )
     with said:
-        said.add_task(f"drawing {len(boards)} labels")
-        draw(drawn, boards)
+        said.add_task(f"drawing {counted(len(boards), 'label')}")
+        form.draw(drawn, boards)
     if place == "-":
         sys.stdout.buffer.write(drawn.getvalue())
         return
     whole_file.write(Path(place), drawn.getvalue())
-    print(f"{place}: {len(boards)} labels", file=sys.stderr)
+    print(f"{place}: {counted(len(boards), 'label')}", file=sys.stderr)
 
 
 def _watched() -> bool:

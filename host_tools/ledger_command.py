@@ -23,7 +23,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from host_tools import ledger_exchange, ledger_truth
-from host_tools.ledger import Event, Ledger, UnknownBoard, exporting, opened
+from host_tools.ledger import Event, Ledger, UnknownBoard, exporting, opened, printing
 from host_tools.ledger import add_arguments as add_ledger
 from host_tools.ledger.printing import Printer, board_json, board_row, refusal_row
 from host_tools.printable import counted
@@ -39,7 +39,7 @@ class _Verb(NamedTuple):
     run: Callable[[argparse.Namespace], int]
     help: str
     writes: bool = False
-    codes: str = ""  # a sentence on its own exit code
+    codes: str = ""  # a sentence on its columns, or on its own exit code
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +71,7 @@ def _list(args: argparse.Namespace) -> int:
             for one in found:
                 print(json.dumps(board_json(one)))
         else:
-            Printer().rows(map(board_row, found), _STATE)
+            Printer().rows(map(board_row, found), _STATE, printing.BOARD)
     return 0
 
 
@@ -87,7 +87,7 @@ def _refused(args: argparse.Namespace) -> int:
             for event in found:
                 print(json.dumps(exporting.event_json(event)))
         else:
-            Printer().rows(map(refusal_row, found), _STATE)
+            Printer().rows(map(refusal_row, found), _STATE, printing.REFUSAL)
     return 0
 
 
@@ -153,10 +153,19 @@ def _decide(args: argparse.Namespace, kind: str) -> int:
 
 
 _VERBS = {
-    "list": _Verb(_list_arguments, _list, "boards, one a line"),
+    "list": _Verb(
+        _list_arguments,
+        _list,
+        "boards, one a line",
+        codes=f"Columns, between tabs in a pipe: {'; '.join(printing.BOARD)}.",
+    ),
     "show": _Verb(_show_arguments, _show, "a board and its history"),
     "refused": _Verb(
-        _refused_arguments, _refused, "boards turned away before anything was written to them"
+        _refused_arguments,
+        _refused,
+        "boards turned away before anything was written to them",
+        codes=f"Columns, between tabs in a pipe: {'; '.join(printing.REFUSAL)}. A board that was"
+        " good since is here too: `keystead report` has those that are refused still.",
     ),
     "export": _Verb(
         ledger_exchange.export_arguments,

@@ -24,6 +24,7 @@ from host_tools.batch_report.figures import Figures, as_json
 from host_tools.batch_report.page import render
 from host_tools.ledger import Ledger, opened
 from host_tools.ledger import add_arguments as add_ledger
+from host_tools.printable import counted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> None:
         return
     whole_file.write(Path(args.output), page.encode())
     good = figures.states["good"]
-    print(f"{args.output}: batch {args.batch}, {good} of {figures.units} boards good")
+    print(f"{args.output}: batch {args.batch}, {good} of {counted(figures.units, 'board')} good")
 
 
 def _figures(ledger: Ledger, batch: str) -> Figures:

@@ -160,6 +160,7 @@ def test_the_readmes_cloud_and_board_find_each_other(shell: Shell) -> None:
             with shell.started(followed.words) as events:
                 # the time before it is of the day
                 assert loose(followed.output[0]) in loose(until(events, "sent telemetry")[-1])
+            assert until(board, "FAILURE 36 connection-lost")  # the bad day is seen
         shell.run("keystead cloud fault clear")
         assert [loose(lines[0])] == [loose(line) for line in bench.output]
         # the command for one's own DPS is the same, but for where the names lead

@@ -18,6 +18,7 @@ from host_tools.batch_report.figures import (
     WAITING,
     Figures,
     Reason,
+    Refusal,
     Station,
     Tally,
 )
@@ -71,8 +72,8 @@ class _Walk:
         self._ended: dict[str, str] = {}
         self._steps: defaultdict[str, list[float]] = defaultdict(list)
         self._ports: dict[str, str] = {}  # of each board's attempt
-        # of each board that is in any, by MAC: the reason, and whether it was refused for it
-        self._trouble: dict[str, tuple[Reason, bool]] = {}
+        # of each board that is in any, by MAC: the reason, and the refusal if it was one
+        self._trouble: dict[str, tuple[Reason, Refusal | None]] = {}
 
     def over(self, events: Iterable[Event], progress: Callable[[int], object]) -> None:
         """Count all events of the batch's boards."""
@@ -88,15 +89,15 @@ class _Walk:
     def end(self, by_mac: Callable[[bytes], Identity | None]) -> None:
         """Put down what is known when all events were seen; by_mac: asks the whole ledger."""
         figures = self._figures
-        for mac, (reason, refused) in self._trouble.items():
+        for mac, (reason, refusal) in self._trouble.items():
             if not self._is_over(mac, by_mac):
                 reason.still.add(mac)
-                figures.turned_away += refused
+                figures.turned_away += [refusal] if refusal else []
         order = {step: place for place, step in enumerate(STEPS)}
         figures.steps = dict(
             sorted(self._steps.items(), key=lambda pair: order.get(pair[0], len(order)))
         )
-        figures.reasons = sorted(self._reasons.values(), key=lambda one: -one.times)
+        figures.reasons = sorted(self._reasons.values(), key=lambda one: -len(one.boards))
         figures.stations = sorted(self._stations.values(), key=lambda one: one.name)
         figures.packed = len(self._packed)
         figures.ended = len(self._ended)
@@ -155,21 +156,28 @@ class _Walk:
         self._ended.setdefault(name, FAILED)
         for place in self._places(event, self._ports.get(name, "")):
             place.failed += 1
-        self._reason(event, self._mac(name), refused=False).attempts += 1
+        self._reason(event, self._mac(name)).attempts += 1
 
     def _refused(self, event: Event) -> None:
-        mac = _text(event.facts.get("mac")) or f"event {event.number}"
+        facts = {name: _text(event.facts.get(name)) for name in ("mac", "chip", "port")}
+        mac = facts["mac"] or f"event {event.number}"
         self._figures.refused.add(mac)
-        for place in self._places(event, _text(event.facts.get("port"))):
+        for place in self._places(event, facts["port"]):
             place.refused += 1
-        self._reason(event, mac, refused=True).refusals += 1
+        reason, at = _reason_of(event), datetime.fromisoformat(event.at)
+        refusal = Refusal(**facts, reason=reason, station=event.station, at=at)
+        self._reason(event, mac, refusal).refusals += 1
 
-    def _reason(self, event: Event, mac: str, refused: bool) -> Reason:
-        name = _text(event.facts.get("reason"))[:60] or "unknown"
+    def _reason(self, event: Event, mac: str, refusal: Refusal | None = None) -> Reason:
+        name = _reason_of(event)
         found = self._reasons.setdefault(name, Reason(name))
         found.boards.add(mac)
-        self._trouble[mac] = found, refused
+        self._trouble[mac] = found, refusal
         return found
+
+
+def _reason_of(event: Event) -> str:
+    return _text(event.facts.get("reason"))[:60] or "unknown"
 
 
 def _text(fact: object) -> str:

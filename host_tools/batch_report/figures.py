@@ -18,8 +18,9 @@ STATES = (GOOD, IN_WORK, FAILED, SCRAPPED, WAITING)
 
 @dataclass
 class Reason:
-    """A reason for failing: attempts that did, and boards turned away before there was one.
+    """A reason for failing.
 
+    attempts: that failed for it; refusals: times a board was turned away before there was one;
     boards: each once, by its MAC; still: those that are in this trouble now.
     """
 
@@ -29,10 +30,17 @@ class Reason:
     boards: set[str] = field(default_factory=set)
     still: set[str] = field(default_factory=set)
 
-    @property
-    def times(self) -> int:
-        """Return how often it came up."""
-        return self.attempts + self.refusals
+
+@dataclass(frozen=True)
+class Refusal:
+    """A board that was turned away, as it was last; mac and port: "" if they are not known."""
+
+    mac: str
+    chip: str
+    reason: str
+    port: str
+    station: str
+    at: datetime
 
 
 @dataclass
@@ -62,8 +70,8 @@ class Station(Tally):
 class Figures:
     """All that the page shows of a batch.
 
-    states: boards by STATES; refused: boards that ever were, by MAC; turned_away: how many of
-    them nobody has begun since, and are not good; first_pass and ended: boards that were good
+    states: boards by STATES; refused: boards that ever were, by MAC; turned_away: those of
+    them that nobody has begun since, and are not good; first_pass and ended: boards that were good
     at their first attempt, and those that had one; steps: seconds of each step of each good
     attempt, in their order; whole: their sums; done and lost: when attempts ended; packed:
     boards let pass; stopped: scans that were not; troubled: boards that need somebody; head:
@@ -77,7 +85,7 @@ class Figures:
     first_pass: int = 0
     ended: int = 0
     refused: set[str] = field(default_factory=set)
-    turned_away: int = 0
+    turned_away: list[Refusal] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)
     steps: dict[str, list[float]] = field(default_factory=dict)
     whole: list[float] = field(default_factory=list)
@@ -117,7 +125,7 @@ def as_json(figures: Figures) -> dict[str, object]:
             }
             for one in figures.reasons
         },
-        "refused": {"boards": len(figures.refused), "open": figures.turned_away},
+        "refused": {"boards": len(figures.refused), "open": len(figures.turned_away)},
         "secondsPerStep": {
             step: {name: round(quantile(took, share), 3) for name, share in SHARES.items()}
             for step, took in figures.steps.items()

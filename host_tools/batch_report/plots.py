@@ -20,6 +20,7 @@ from host_tools.batch_report.scale import (
     whole_ticks,
     written,
 )
+from host_tools.printable import counted
 
 WIDTH, WIDE = 520, 1088
 _ROW, _BAR = 30, 14
@@ -69,30 +70,31 @@ def states(figures: Figures) -> Markup:
 
 
 def failures(reasons: Sequence[Reason]) -> Markup:
-    """Return a bar for each reason: how often it came up, boards still in that trouble darker."""
+    """Return a bar for each reason: its boards, those still in that trouble darker."""
     left, right = 150, 50
-    most = max((one.times for one in reasons), default=1)
+    most = max((len(one.boards) for one in reasons), default=1)
     scale = (WIDTH - left - right) / most
     parts = []
     for number, one in enumerate(reasons):
         y = number * _ROW + (_ROW - _BAR) / 2
-        still, whole = len(one.still) * scale, one.times * scale
+        boards = len(one.boards)
+        still, whole = len(one.still) * scale, boards * scale
         say = (
-            f"{one.name}: {one.attempts} attempts, {one.refusals} refusals,"
-            f" {len(one.still)} boards still failed or refused"
+            f"{one.name}: {counted(boards, 'board')}, of which {len(one.still)} still failed or"
+            f" refused; {counted(one.attempts, 'attempt')}, {counted(one.refusals, 'refusal')}"
         )
         parts += [
             _text(left - 12, y + _BAR - 3, _short(one.name, 19), "mono", "end"),
             _rect(left, y, whole, _BAR, "bar mended", say),
             _rect(left, y, still, _BAR, "bar open", say),
-            _text(left + whole + 8, y + _BAR - 3, written(one.times), "value"),
+            _text(left + whole + 8, y + _BAR - 3, written(boards), "value"),
         ]
-    said = ", ".join(f"{one.name} {one.times}" for one in reasons)
+    said = ", ".join(f"{one.name} {counted(len(one.boards), 'board')}" for one in reasons)
     return _picture(max(len(reasons), 1) * _ROW, f"Failures by reason: {said}", parts)
 
 
 def steps(took: dict[str, list[float]]) -> Markup:
-    """Return a row for each step: where the middle half of all boards is, and 90 % of them."""
+    """Return a row for each step: where the middle half of attempts is, and 90 % of them."""
     left, right, foot = 74, 60, 26
     marks = ticks(max((quantile(values, 0.95) for values in took.values()), default=1))
     scale = (WIDTH - left - right) / marks[-1]
@@ -117,7 +119,7 @@ def _step(step: str, values: list[float], y: float, left: float, scale: float) -
     )
     mid = quantile(values, 0.5)
     say = (
-        f"{step}: median {seconds(mid)}, half of the boards {seconds(quantile(values, 0.25))} to"
+        f"{step}: median {seconds(mid)}, half of them {seconds(quantile(values, 0.25))} to"
         f" {seconds(quantile(values, 0.75))}, 90 % {seconds(quantile(values, 0.05))} to"
         f" {seconds(quantile(values, 0.95))}"
     )
@@ -131,7 +133,7 @@ def _step(step: str, values: list[float], y: float, left: float, scale: float) -
 
 
 def whole(values: list[float]) -> Markup:
-    """Return how many boards took how long, from plugging in to the ledger."""
+    """Return how many attempts took how long, from plugging in to the ledger."""
     left, top, foot, height = 44, 20, 26, 150
     marks = between(quantile(values, 0.01), quantile(values, 0.99))
     first, reach = marks[0], marks[-1] - marks[0]
@@ -143,7 +145,7 @@ def whole(values: list[float]) -> Markup:
     for number, count in counts.items():
         x, tip = left + number * wide, bottom - count * tall
         begin, end = (first + reach / _BINS * (number + n) for n in (0, 1))
-        say = f"{count} boards took {seconds(begin)} to {seconds(end)}"
+        say = f"{counted(count, 'attempt')} took {seconds(begin)} to {seconds(end)}"
         parts.append(_rect(x + 0.5, tip, wide - 1, count * tall, "bar", say))
     for mark in marks:
         x = left + (mark - first) * scale

@@ -66,10 +66,10 @@ def share(part: int, whole: int) -> str:
 # width of a column of the plot over time, what it is called, and how many columns it is for
 _IDLE = 4  # columns without anything that are still drawn
 _WIDTHS = (
-    (timedelta(minutes=10), "Boards in ten minutes", 18),
-    (timedelta(hours=1), "Boards per hour", 100),
-    (timedelta(days=1), "Boards per day", 100),
-    (timedelta(days=7), "Boards per week", 500),
+    (timedelta(minutes=10), "Attempts in ten minutes", 18),
+    (timedelta(hours=1), "Attempts per hour", 100),
+    (timedelta(days=1), "Attempts per day", 100),
+    (timedelta(days=7), "Attempts per week", 500),
 )
 
 

@@ -15,6 +15,7 @@ from host_tools.flash.roles import Told
 from host_tools.ledger import BatchUsedUp
 
 STEPS = ("connect", "reserve", "write", "verify", "boot", "prove", "register", "record")
+RELEASE = "release"  # after a refusal: the board is let go; no step that one can fail at
 
 
 class StillThere(Exception):
@@ -51,6 +52,16 @@ class Course:
             raise self._blamed(FlashFailure.unforeseen(error)) from None
         finally:
             self.seconds[name] = self.seconds.get(name, 0) + self.clock() - begun
+
+    @contextmanager
+    def release(self) -> Iterator[None]:
+        """Let a refused board go, which takes seconds as well; the step stays where it failed."""
+        self.told.step(RELEASE)
+        begun = self.clock()
+        try:
+            yield
+        finally:
+            self.seconds[RELEASE] = self.clock() - begun
 
     def _blamed(self, failure: FlashFailure) -> FlashFailure:
         failure.step = failure.step or self.step

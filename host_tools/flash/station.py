@@ -14,7 +14,7 @@ from typing import Any
 from host_tools.device_keys import DeviceKeys
 from host_tools.errors import CommandError
 from host_tools.flash.chip import Chip, Traffic
-from host_tools.flash.course import StillThere
+from host_tools.flash.course import RELEASE, StillThere
 from host_tools.flash.failure import FlashFailure
 from host_tools.flash.link import Link
 from host_tools.flash.notes import reason_of
@@ -43,6 +43,7 @@ class Outcome:
     steps: dict[str, float] = field(default_factory=dict)
     traffic: Traffic = field(default_factory=Traffic)
     chip: Chip | None = None
+    serial: str = ""
 
     def document(self) -> dict[str, Any]:
         """Return it as a JSON object."""
@@ -93,6 +94,7 @@ class News:
     fraction: float | None = None
     mac: bytes | None = None
     registration_id: str = ""
+    serial: str = ""
     outcome: Outcome | None = None
     remark: str = ""  # of a port that is waited for: why there is none
     over: bool = False  # nothing more comes from this port
@@ -177,7 +179,7 @@ class Station:
             if outcome is not None and outcome.reason == "port-absent" and first:
                 self._news.put(News(port, remark=outcome.message))
             if not (nobody and waiting):
-                self._news.put(News(port, step="wait"))
+                self._news.put(News(port, step="again" if outcome is None else "wait"))
             waiting, first = nobody, False
             self._await(link)
 
@@ -217,11 +219,11 @@ class _Teller:
         self._port, self._put, self._quiet = port, put, quiet
         self._underway = underway
         self._chip: Chip | None = None
-        self._name = ""
+        self._name = self._serial = ""
         self._step = ""
 
     def step(self, name: str) -> None:
-        self._step = name
+        self._step = self._step if name == RELEASE else name
         if not self._quiet:
             self._put(News(self._port, step=name))
 
@@ -236,12 +238,13 @@ class _Teller:
 
     def identity(self, identity: Identity) -> None:
         self._name = identity.registration_id
-        self._put(News(self._port, registration_id=self._name))
+        self._serial = identity.serial
+        self._put(News(self._port, registration_id=self._name, serial=self._serial))
 
     def outcome(self, line: Line, result: str, error: CommandError | None = None) -> Outcome:
         reason = reason_of(error) if error else ""
         return Outcome(
             self._port, result, self._chip.mac if self._chip else None, self._name,
             self._step, reason, str(error or ""), sum(line.seconds.values()), line.seconds,
-            line.used(), self._chip,
+            line.used(), self._chip, self._serial,
         )  # fmt: skip

@@ -273,7 +273,7 @@ class Line:
             yield
         except CommandError:
             if self._chip and self._chip.mac:
-                with suppress(FlashFailure):  # it may be gone
+                with suppress(FlashFailure), self._course.release():  # it may be gone
                     self.port.restart()
             raise
 

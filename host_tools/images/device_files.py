@@ -1,13 +1,13 @@
 """Files with what is a board's own, for whoever flashes boards with tools that take files.
 
-They hold device keys: each is readable by the user alone, and none is written that was not asked
-for. index.csv beside them says which is whose, and holds fingerprints only. `keystead flash` needs
-no such files.
+They hold device keys, and values that may be secrets: each is readable by the user alone, and
+none is written that was not asked for. index.csv beside them says which is whose, and holds
+fingerprints only. `keystead flash` needs no such files.
 """
 
 import csv
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from host_tools import keys, private_file
 from host_tools.errors import CommandError
 from host_tools.images import parts
 from host_tools.images.contents import Contents
+from host_tools.images.parts import Part
+from host_tools.nvs import Entry
 from keystead.record import FactoryRecord
 from keystead.registration_id import format_mac
 
@@ -24,10 +26,11 @@ _COLUMNS = ("file", "offset", "serial", "registration_id", "mac", "fingerprint")
 
 @dataclass(frozen=True)
 class Owner:
-    """A board that is to get a file. serial: "" if it has none."""
+    """A board that is to get a file. serial: "" if it has none; values: beside its record."""
 
     serial: str
     record: FactoryRecord = field(repr=False)
+    values: Sequence[Entry] = field(default=(), repr=False)
 
 
 class DeviceFiles:
@@ -36,6 +39,7 @@ class DeviceFiles:
     def __init__(self, folder: Path, contents: Contents, number: int, whole: bool = False) -> None:
         """Make the folder for so many files. CommandError if it is not empty, or has no room."""
         self._folder = folder
+        self._layout = contents.layout
         self._own = parts.OwnParts(contents.layout)
         self._size = contents.layout.flash_size if whole else contents.layout.nvs.size
         self._offset = 0 if whole else contents.layout.nvs.offset
@@ -57,7 +61,7 @@ class DeviceFiles:
                 rows.writerow(_COLUMNS)
                 for number, owner in enumerate(owners, 1):
                     name = self._name(number, owner.record.registration_id)
-                    self._write(name, owner.record)
+                    self._write(name, self._part(owner))
                     rows.writerow(self._row(name, owner))
                     yield owner
         except OSError as error:
@@ -74,13 +78,19 @@ class DeviceFiles:
                 f"{self._folder} has {free >> 20} MiB: take another disk, or fewer boards"
             )
 
-    def _write(self, name: str, record: FactoryRecord) -> None:
+    def _part(self, owner: Owner) -> Part:
+        packed = owner.record.pack()
+        if owner.values:
+            return parts.own(self._layout, packed, owner.values)
+        return self._own.part(packed)
+
+    def _write(self, name: str, own: Part) -> None:
         before, after = self._around
         file = self._folder / name
         try:
             with open(file, "xb", opener=private_file.opener) as output:
                 output.write(before)
-                output.write(self._own.part(record.pack()).data)
+                output.write(own.data)
                 output.write(after)
         except BaseException:
             file.unlink(missing_ok=True)  # half a file would look like a whole one

@@ -32,11 +32,20 @@ _SEPARATORS = "-._:"
 
 def shapes(board: Labelled, width: float, height: float) -> list[Shape]:
     """Return what stands on a label of this size, in millimetres."""
-    margin = min(2.0, height * 0.08)
+    margin = _margin(height)
     code = _code(board, width, height, margin)
     left = code.x + code.side + max(margin, _module(code) * _QUIET)
     room = width - margin - left
     return [code, *_texts(board, left, margin, room, height - 2 * margin)]
+
+
+def module(board: Labelled, width: float, height: float) -> float:
+    """Return how large a module of the code is on a label of this size, all in millimetres."""
+    return _module(_code(board, width, height, _margin(height)))
+
+
+def _margin(height: float) -> float:
+    return min(2.0, height * 0.08)
 
 
 def _code(board: Labelled, width: float, height: float, margin: float) -> Code:

@@ -13,6 +13,7 @@ from host_tools.labels.boards import Labelled
 from host_tools.labels.design import shapes
 from host_tools.labels.drawing import Code, Shape, Text, modules, printable, runs
 from host_tools.labels.sheet import Layout
+from host_tools.printable import counted
 
 _GREY = 0.27
 rl_config.useA85 = 0  # bytes as they are, not as text: nobody reads them, and they are fewer
@@ -25,7 +26,7 @@ def write(
     found = list(sheet.pages(boards, paper, skip))
     width, height = paper.paper
     canvas = Canvas(output, pagesize=(width * mm, height * mm), pageCompression=1, invariant=1)
-    canvas.setTitle(f"{len(boards)} labels, {batch}")
+    canvas.setTitle(f"{counted(len(boards), 'label')}, {batch}")
     canvas.setCreator("keystead label")
     for page in found:
         for number, board in page.boards:

@@ -84,9 +84,11 @@ def pages(boards: Iterable[Labelled], paper: Layout, skip: int = 0) -> Iterator[
 
 def caption(page: Page, batch: str, pages: int, labels: int) -> str:
     """Return the line at the foot of a sheet."""
+    alone = page.first == page.last
+    which = f"label {page.first}" if alone else f"labels {page.first} to {page.last}"
     parts = (
         batch,
-        f"labels {page.first} to {page.last} of {labels}",
+        f"{which} of {labels}",
         f"sheet {page.number} of {pages}",
     )
     return "  \N{MIDDLE DOT}  ".join(parts)

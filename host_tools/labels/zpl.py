@@ -8,6 +8,7 @@ Source: Zebra, "ZPL II Programming Guide".
 from dataclasses import dataclass
 
 from host_tools.errors import CommandError
+from host_tools.labels import design
 from host_tools.labels.boards import Labelled
 from host_tools.labels.design import shapes
 from host_tools.labels.drawing import BOLD, POINT, Code, Text, modules
@@ -76,11 +77,22 @@ def _escaped(text: str) -> str:
     return "".join(safe)
 
 
-def _code(shape: Code, paper: Media) -> str:
-    rows = modules(shape.text)
-    dots = int(shape.side * paper.scale / len(rows))
+def module(board: Labelled, paper: Media) -> float:
+    """Return how large a module of the code is printed, in millimetres; CommandError."""
+    return _whole(design.module(board, paper.width, paper.height), paper) / paper.scale
+
+
+def _whole(size: float, paper: Media) -> int:
+    """Return how many dots a module of this size has: the head prints whole ones only."""
+    dots = int(size * paper.scale)
     if dots < 1:
         raise CommandError(f"a label of {paper.height:g} mm at {paper.dpi} dpi is too small")
+    return dots
+
+
+def _code(shape: Code, paper: Media) -> str:
+    rows = modules(shape.text)
+    dots = _whole(shape.side / len(rows), paper)
     per_row = -(-len(rows) * dots // 8)
     lines = []
     for row in rows:

@@ -1,6 +1,5 @@
 """The archive: all that can be asked of a ledger, and nothing that changes it."""
 
-import contextlib
 import json
 from collections.abc import Callable, Iterator
 from typing import Any, Self
@@ -8,6 +7,7 @@ from typing import Any, Self
 from sqlalchemy import ColumnElement, Select, func, select
 
 import host_tools.ledger.chain as chain
+import host_tools.ledger.finding as finding
 import host_tools.ledger.rules as rules
 import host_tools.ledger.tables as tables
 import host_tools.ledger.verifying as verifying
@@ -17,7 +17,7 @@ from host_tools.ledger.database import Database
 from host_tools.ledger.errors import LedgerError, UnknownBoard
 from host_tools.ledger.model import BatchCount, Event, Identity, Made, Verdict
 from host_tools.ledger.reserving import Choice, batch_of, batch_row, unit_of
-from keystead.registration_id import format_mac, parse_mac
+from keystead.registration_id import format_mac
 
 _PAGE = 1000  # rows at once
 _IDENTITY, _EVENT, _UNIT = tables.identity.c, tables.event.c, tables.unit.c
@@ -105,22 +105,12 @@ class Archive:
 
     def find(self, text: str) -> Identity:
         """Return the identity meant by a registration ID, MAC or serial; UnknownBoard."""
-        condition = tables.folded(_IDENTITY.registration_id) == text.lower()
-        condition |= _IDENTITY.serial == text
-        with contextlib.suppress(ValueError):
-            condition |= _IDENTITY.mac == parse_mac(text).hex()
         with self._database.reading() as connection:
-            wanted = select(tables.identity).where(condition).limit(3)
-            found = [identity_of(row) for row in connection.execute(wanted)]
-        exact = [one for one in found if one.registration_id.lower() == text.lower()]
-        if len(found) > 1 and not exact:
-            names = ", ".join(one.registration_id for one in found)
-            raise UnknownBoard(f"{text!r} is a serial in several batches: name one of {names}")
-        if not found:
-            raise UnknownBoard(
-                f"the ledger knows no board {text[:128]!r}: give a registration ID, MAC or serial"
-            )
-        return (exact or found)[0]
+            return finding.find(connection, text)
+
+    def of_unit(self, batch_name: str, serial: str) -> Identity | None:
+        """Return the identity that a batch's serial became, None if it has no board yet."""
+        return self._one((_IDENTITY.batch == batch_name) & (_IDENTITY.serial == serial))
 
     def identities(self, batch: str | None = None, state: str | None = None) -> Iterator[Identity]:
         """Give identities in the order they were reserved; UnknownBatch."""

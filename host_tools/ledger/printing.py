@@ -37,10 +37,13 @@ class Printer:
     def __init__(self) -> None:
         self._console = Console(highlight=False, soft_wrap=True)
 
-    def rows(self, rows: Iterable[Sequence[str]], state: int) -> None:
-        """Print a table; state: which column says how it is."""
+    def rows(self, rows: Iterable[Sequence[str]], state: int, head: Sequence[str]) -> None:
+        """Print a table; state: which column says how it is; head: for a terminal only."""
         page: list[Sequence[str]] = []
         for row in rows:
+            if head and self._console.is_terminal:
+                page.append(head)
+                head = ()
             page.append([printable(cell) for cell in row])
             if len(page) == _PAGE:
                 self._page(page, state)
@@ -122,8 +125,11 @@ def _short(value: Any) -> str:
     return f"{text[:16]}..." if _HASH.fullmatch(text) else text
 
 
+BOARD = ("registration ID", "batch", "serial", "MAC", "state", "reason")
+
+
 def board_row(identity: Identity) -> list[str]:
-    """Return the cells of one board."""
+    """Return the cells of one board, as BOARD names them."""
     return [
         identity.registration_id,
         identity.batch,
@@ -139,8 +145,11 @@ def states_of(count: BatchCount) -> str:
     return ", ".join(f"{number} {state}" for state, number in sorted(count.states.items()))
 
 
+REFUSAL = ("when, UTC", "batch", "MAC", "chip", "reason", "station", "port", "detail")
+
+
 def refusal_row(event: Event) -> list[str]:
-    """Return the cells of one refusal."""
+    """Return the cells of one refusal, as REFUSAL names them."""
     facts = {name: "" if value is None else str(value) for name, value in event.facts.items()}
     return [
         event.at[:19].replace("T", " "),

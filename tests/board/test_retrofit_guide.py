@@ -9,12 +9,14 @@ PAGE = "docs/retrofit.md"
 
 def test_the_guide_to_retrofits_prints_what_is_shown(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
-    board, *others = commands(PAGE)
+    page = commands(PAGE)
+    [board] = [one for one in page if one.words.startswith("keystead board")]
+    others = [one for one in page if one is not board]
     port = f"127.0.0.1:{free_port()}"
-    with shell.started(board.words.replace("127.0.0.1:4002", port)) as on:
+    with shell.started(board.words.replace("127.0.0.1:4020", port)) as on:
         assert [loose(until(on, "socket://")[-1])] == [loose(text) for text in board.output]
         for command in others:
-            printed = shell.run(command.words.replace("127.0.0.1:4002", port)).splitlines()
+            printed = shell.run(command.words.replace("127.0.0.1:4020", port)).splitlines()
             shown = [loose(text) for text in command.output]
             at = [loose(text) for text in printed]
             assert at[: len(shown)] == shown, (command.words, printed)

@@ -90,6 +90,22 @@ def test_what_was_made_of_it_is_counted(batch):
     assert "9, 8 free, 1 reserved" in batch("show", "mill-7")[1]
 
 
+def test_a_board_that_was_made_is_shown_as_what_it_became(batch):
+    create(batch, "mill-7", "--serials", "1..9")
+    with open_ledger(str(batch.ledger)) as ledger:
+        name = ledger.reserve("mill-7", bytes.fromhex("a0b1c2d3e4f5"), "esp32c3").registration_id
+        ledger.append(name, "scrapped", reason="dropped")
+    lines = batch("show", "mill-7")[1].splitlines()
+    assert [line.split() for line in lines[-6:-3]] == [
+        ["1", "sn-1-mac-a0-b1-c2-d3-e4-f5", "scrapped"],
+        ["2", "sn-2-mac-{mac}", "free"],
+        ["3", "sn-3-mac-{mac}", "free"],
+    ]
+    assert "rule           seed: a-z, 0-9 and -" in lines
+    create(batch, "mill-8", "--serials", "1..9", "--template", "b-{serial}", "--serials-again")
+    assert batch("show", "mill-8")[1].splitlines()[-6].split() == ["1", "b-1", "free"]
+
+
 def test_the_serials_that_are_free_are_given_one_a_line(batch):
     text = f"serial,mac\n1,\n2,{MAC}\n3,\n".encode()
     create(batch, "mill-7", "--csv", "-", stdin=text)

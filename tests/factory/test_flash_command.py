@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -21,11 +22,14 @@ from host_tools import boards, cli, keys
 from host_tools.batch import Batch, units_from_range
 from host_tools.device_keys import DeviceKeys
 from host_tools.errors import CommandError
+from host_tools.flash.failure import REMEDIES
 from host_tools.flash.load import Load
 from host_tools.flash.loads import Loads
-from host_tools.flash.rows import Lines, Objects, Rows, follow, said, short_names
+from host_tools.flash.rows import Lines, Objects, Rows, follow
+from host_tools.flash.shortened import short_names
 from host_tools.flash.station import News, Outcome, Station
 from host_tools.flash.steps import Order
+from host_tools.flash.words import said
 from host_tools.images.board_files import content, spread
 from host_tools.images.stand_in import stand_in_image
 from host_tools.key_sources import HeldKey
@@ -115,6 +119,9 @@ def test_boards_that_do_not_fit_are_refused_beside_one_that_does(
             "connect",
         )
         assert "an esp32 is on this port" in said(foreign).plain
+        # letting it go takes seconds too: what its row ran up to is what is told
+        assert foreign.steps["release"] > 0
+        assert foreign.seconds == sum(foreign.steps.values())
         assert lent[1].flash.read(0, 4096) == b"\xff" * 4096
     assert [identity.mac for identity in ledger.identities()] == [MACS[0]]
 
@@ -242,7 +249,7 @@ def test_a_port_is_used_for_one_board_after_the_other(order: Order, ledger: Ledg
         assert next(news).step == "wait"
         boots.reached(2)
         lent[0].press_reset()  # the same board once more: it is left alone
-        assert [next(news).step for _ in range(2)] == ["connect", "wait"]
+        assert [next(news).step for _ in range(2)] == ["connect", "again"]
     with closing(news), _put(MACS[1], int(url.rpartition(":")[2])):
         second = next(one.outcome for one in news if one.outcome)
         assert (second.result, second.registration_id) == ("good", NAMES[1])
@@ -412,7 +419,7 @@ def drawn(rows: Rows, width: int) -> list[str]:
     return [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("width", [60, 80, 120, 200])
+@pytest.mark.parametrize("width", [60, 66, 80, 120, 200])
 def test_a_port_is_one_line_however_narrow_the_terminal_is(width: int) -> None:
     ports = [f"rfc2217://127.0.0.1:400{n}" for n in range(3)]
     rows = Rows(ports, Console(quiet=True))
@@ -420,16 +427,52 @@ def test_a_port_is_one_line_however_narrow_the_terminal_is(width: int) -> None:
         rows.take(News(port, step="reserve"))
         rows.take(News(port, mac=MACS[0]))
     before = drawn(rows, width)
-    rows.take(News(ports[0], registration_id=NAMES[0]))
-    rows.take(News(ports[1], registration_id="sn-" + "7" * 200 + NAMES[0]))
+    rows.take(News(ports[0], registration_id=NAMES[0], serial="0001"))
+    long = "7" * 200
+    rows.take(News(ports[1], registration_id=f"sn-{long}{NAMES[0]}", serial=long + "end"))
     after = drawn(rows, width)
     assert len(before) == len(after) == 1 + len(ports)
     assert [line.split()[0] for line in after[1:]] == [port[10:] for port in ports]
     assert after[0].split()[:2] == ["port", "step"]
+    # the ID where there is room; else the serial, which is written on the bag; else nobody
     assert (NAMES[0] in after[1]) == (width >= 120)
-    assert "…" in after[2]
-    assert NAMES[0][-3:] + " " in after[2]
+    assert ("  0001  " in after[1]) == (66 <= width < 120)
+    assert ("…" in after[2]) == ("end " in after[2]) == (width >= 66)
     assert (MACS[0].hex(":") in after[1]) == (width >= 140)
+
+
+@pytest.mark.parametrize("width", [50, 66, 80])
+def test_reasons_and_seconds_are_whole_where_there_is_little_room(width: int) -> None:
+    rows = Rows(["127.0.0.1:4001", "127.0.0.1:4002"], Console(quiet=True))
+    for reason in REMEDIES:
+        bad = Outcome("127.0.0.1:4001", "failed", reason=reason, seconds=123.4)
+        rows.take(News("127.0.0.1:4001", outcome=bad))
+        head, told, *_ = drawn(rows, width)
+        assert told.split()[1:] == ["FAILED", reason, "123.4"]
+        assert ("board" in head) == (width >= 66)
+    rows.take(News("127.0.0.1:4002", step="register"))
+    assert ("registering at DPS 78%" in drawn(rows, width)[2]) == (width < 80)
+    assert ("━" in drawn(rows, width)[2]) == (width == 80)
+
+
+@pytest.mark.parametrize("width", [50, 80, 140])
+def test_no_row_reaches_the_edge_where_the_echo_of_ctrl_c_would_wrap(width: int) -> None:
+    console = Console(width=width, file=io.StringIO())
+    rows = Rows(["a", "b"], console)
+    rows.take(News("a", outcome=Outcome("a", "good", MACS[0], "sn-" + "7" * 200)))
+    console.file = io.StringIO()
+    console.print(rows.table())
+    assert {len(line) for line in console.file.getvalue().splitlines()} == {width - 3}
+
+
+def test_a_bar_is_not_red_and_what_is_left_of_it_is_faint() -> None:
+    file = io.StringIO()
+    console = Console(width=80, file=file, force_terminal=True, color_system="standard")
+    rows = Rows(["a"], console)
+    rows.take(News("a", step="prove"))
+    console.print(rows.table())
+    colours = re.findall(r"\x1b\[(\d+)m[━╸╺]+", file.getvalue())
+    assert (colours[0], set(colours[1:])) == ("36", {"2"})  # cyan, dim
 
 
 def test_ports_are_named_by_what_tells_them_apart() -> None:
@@ -442,19 +485,24 @@ def test_ports_are_named_by_what_tells_them_apart() -> None:
 
 def test_how_a_board_ended_is_shown_until_the_next_one_is_there() -> None:
     rows = Rows(["a", "b"], Console(quiet=True))
-    good = Outcome("a", "good", MACS[0], NAMES[0])
+    good = Outcome("a", "good", MACS[0], NAMES[0], seconds=1.5)
     bad = Outcome("b", "failed", reason="no-answer", message="nobody is there")
     for outcome in (good, bad):
         rows.take(News(outcome.port, outcome=outcome))
         rows.take(News(outcome.port, step="wait"))
     _, first, second, count = drawn(rows, 100)
-    assert first.split()[1:] == ["GOOD", "take", "it", "off", NAMES[0], "0.0"]
+    assert first.split()[1:] == ["GOOD", "take", "it", "off", NAMES[0], "1.5"]
     assert second.split()[1:] == ["FAILED", "no-answer", "take", "it", "off", "0.0"]
     assert count == "1 good, 1 failed"
     rows.take(News("a", step="connect"))
     assert "GOOD" not in drawn(rows, 100)[1]
-    rows.take(News("a", step="wait"))  # the same board, or none
-    assert drawn(rows, 100)[1].split()[1:5] == ["GOOD", "last", "board", NAMES[0]]
+    rows.take(News("a", step="wait"))  # nobody came
+    assert drawn(rows, 100)[1].split()[1:] == ["GOOD", "last", "board", NAMES[0], "1.5"]
+    rows.take(News("a", step="connect"))
+    rows.take(News("a", step="again"))
+    told = ["same", "board", "take", "it", "off"]
+    assert drawn(rows, 100)[1].split()[1:] == [*told, NAMES[0], "1.5"]
+    assert drawn(rows, 60)[1].split()[1:] == [*told, "1.5"]
     rows.take(News("a", step="connect"))
     rows.take(News("a", step="write"))
     assert NAMES[0] not in drawn(rows, 100)[1]

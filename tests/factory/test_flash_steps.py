@@ -243,8 +243,11 @@ def test_a_batch_that_is_used_up_is_no_fault_of_the_ledger(ledger: Ledger) -> No
 
 def test_a_board_that_is_refused_runs_again_what_it_ran(ledger: Ledger) -> None:
     bench = port(chip="esp32")
-    refused(line(bench, ledger).flash)
+    run = line(bench, ledger)
+    failure = refused(run.flash)
     assert not bench.board.loader
+    assert failure.step == "connect"
+    assert [*run.seconds] == ["connect", "release"]
 
 
 def test_keys_that_can_not_be_had_are_no_fault_of_the_board(ledger: Ledger) -> None:

@@ -20,10 +20,11 @@ from host_tools.images import board_files
 from host_tools.keys import derive_device_key, encode_key
 from host_tools.ledger import open_ledger
 from host_tools.retrofit import plan
-from tests.test_readme import ROOT, Shell
+from tests.test_readme import ROOT, Shell, commands
 
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 KEY = bytes(range(64))
+PLACES = ("README.md", "docs/factory.md", "docs/retrofit.md")
 # what fingerprints and proofs are hashed with; and the word for any
 NO_COMMANDS = ("device key", "proof of possession", "VERB --help")
 
@@ -158,6 +159,47 @@ def test_many_keys_are_derived_into_a_file(tmp_path: Path) -> None:
         "registration_id,device_key",
         *(f"{name},{encode_key(derive_device_key(KEY, name))}" for name in ("sn-1", "sn-2")),
     ]
+
+
+def test_a_token_in_software_is_made_and_derives(tmp_path: Path) -> None:
+    pytest.importorskip("pkcs11")
+    if not (ROOT / ".toolchain" / "softhsm").is_dir():
+        pytest.skip("SoftHSM2 is not set up here; `make setup` does it on Debian")
+    shell = Shell(tmp_path)
+    (tmp_path / ".toolchain").symlink_to(ROOT / ".toolchain")
+    told = shell.run(section("docs/keys.md", "A rehearsal with SoftHSM"))
+    key = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc="
+    assert told.splitlines()[-1] == f"sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6\t{key}", told
+    kept = [file for file in tmp_path.rglob("*") if file.is_file() and not file.is_symlink()]
+    assert tmp_path / "token" / "put.py" in kept
+    assert not [file for file in kept if b"8isrFI1sGsIlvvFS" in file.read_bytes()]
+
+
+# ---- one page after the other
+
+
+def test_pages_that_make_files_do_so_each_in_a_folder_of_its_own() -> None:
+    folders = []
+    for page in ("factory", "retrofit", "images"):
+        said = [one.words for one in commands(f"docs/{page}.md")]
+        path = said.index("export PATH=$PWD/.venv/bin:$PATH")  # while it is the checkout
+        [moved] = [words for words in said if words.startswith("mkdir")]
+        assert path < said.index(moved) < min(n for n, it in enumerate(said) if "keystead " in it)
+        folders.append(moved)
+    assert len(set(folders)) == 3
+    assert "export PATH=$PWD/.venv/bin:$PATH\n" in (ROOT / "docs/virtual_board.md").read_text()
+
+
+def test_what_the_readme_leaves_is_in_no_ones_way() -> None:
+    def said(page: str) -> str:
+        return " ".join(one.words for one in commands(page))
+
+    ledgers = {page: set(re.findall(r"--ledger (\S+)", said(page))) for page in PLACES}
+    ports = {page: set(re.findall(r"127\.0\.0\.1:(4\d+)", said(page))) for page in PLACES}
+    assert ledgers["README.md"] == {"bench.db"}
+    assert ledgers["docs/factory.md"] == {"factory.db"}
+    assert not ports["docs/retrofit.md"] & (ports["README.md"] | ports["docs/factory.md"])
+    assert "end the board and the cloud of the [README]" in (ROOT / "docs/factory.md").read_text()
 
 
 # ---- ledger.md

@@ -232,7 +232,7 @@ def test_a_batch_gets_a_file_for_each_board_whose_mac_is_known(
     ran = keystead(*words, "--with-secrets", own, "--secondary-group-key-file", second)
     assert ran.code == 0, ran.err
     assert "202 files" in ran.out
-    assert "1 boards of the batch have no MAC" in ran.out
+    assert "1 board of the batch has no MAC" in ran.out
     rows = list(csv.DictReader((own / "index.csv").read_text().splitlines()))
     assert len(rows) == len({row["registration_id"] for row in rows}) == 202
     for row in rows:
@@ -269,6 +269,65 @@ def test_the_key_of_another_group_is_refused_before_the_first_file(
     assert len(contents(own)) == 3
 
 
+def values(folder: Path, *rows: str) -> tuple[str, ...]:
+    (folder / "keys.csv").write_text("app,namespace,\ncloud_key,data,hex2bin\nnumber,data,i32\n")
+    (folder / "values.csv").write_text("\n".join(["serial,cloud_key,number", *rows]))
+    return "--mfg-config", str(folder / "keys.csv"), "--mfg-values", str(folder / "values.csv")
+
+
+def test_values_of_the_boards_own_are_beside_their_records(
+    keystead: Command, tmp_path: Path
+) -> None:
+    ledger, own, other = tmp_path / "ledger.db", tmp_path / "own", bytes([2, 0, 0, 0, 0, 1])
+    plan(ledger, [Unit("0001", MAC), Unit("0002", other), Unit("0003")])
+    words = ("image", "--stand-in", "--ledger", ledger, "--batch", "pilot", "--output")
+    given = values(tmp_path, "0001,00ff,-117", "0002,ee,204")
+    for merged in ((), ("--merged",)):
+        ran = keystead(*words, tmp_path / "out", "--with-secrets", own, *given, *merged)
+        assert ran.code == 0, ran.err
+        for row in csv.DictReader((own / "index.csv").read_text().splitlines()):
+            image = (own / row["file"]).read_bytes()
+            kept = read_nvs(image[0x9000 : 0x9000 + 0x6000] if merged else image)
+            wanted = {"0001": (b"\x00\xff", -117), "0002": (b"\xee", 204)}[row["serial"]]
+            assert (kept["app", "cloud_key"], kept["app", "number"]) == wanted
+            found = kept["keystead", "record"]
+            assert isinstance(found, bytes)
+            mac = bytes.fromhex(row["mac"].replace(":", ""))
+            assert record.unpack(found, mac).registration_id == row["registration_id"]
+        own = tmp_path / "whole"
+
+
+def test_a_board_that_has_values_is_refused_without_them_before_the_first_file(
+    keystead: Command, tmp_path: Path
+) -> None:
+    ledger, own = tmp_path / "ledger.db", tmp_path / "own"
+    plan(ledger, [Unit("0000", bytes([2, 0, 0, 0, 0, 1])), Unit("0001", MAC)])
+    with open_ledger(str(ledger)) as book:
+        name = book.reserve("pilot", MAC, "esp32c3").registration_id
+        key = keys.fingerprint(keys.derive_device_key(GROUP_KEY, name))
+        book.begin_attempt(name, "flashing", fingerprint=key, values=2)
+    place = ("--ledger", ledger, "--batch", "pilot", "--output", tmp_path / "out")
+    words = ("image", "--stand-in", *place, "--with-secrets", own)
+    lacking = values(tmp_path, "0000,00,1")
+    for more, told in (
+        ((), f"{name} has values of its own beside its record, which would go: give its row by"),
+        (("--dry-run",), "has values of its own"),
+        (lacking, "has no row for serial 0001"),
+        (lacking[:2], "--mfg-config and --mfg-values go together"),
+    ):
+        ran = keystead(*words, *more)
+        assert ran.code == 1
+        assert told in ran.err
+    ran = keystead(*words, *values(tmp_path, "0000,0,1", "0001,00,x"))
+    assert ran.code == 1
+    assert [line.split(": ")[0].rpartition(":")[2] for line in ran.err.splitlines()[-3:-1]] == [
+        "2", "3",
+    ]  # fmt: skip
+    assert "keystead image: 2 bad rows, so nothing was written: mend and try again" in ran.err
+    assert not own.exists()
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_batch_without_macs_is_told_to_be_flashed(keystead: Command, tmp_path: Path) -> None:
     ledger, own = tmp_path / "ledger.db", tmp_path / "own"
     plan(ledger, [Unit("1"), Unit("2")])
@@ -299,6 +358,8 @@ def test_a_batch_of_another_board_is_refused(keystead: Command, tmp_path: Path) 
         (("image", "--board", "ESP8266", "--stand-in", "--output", "out"), "there are ESP32_"),
         ((*STAND_IN, "--output", "out", *ONE), "--with-secrets"),
         ((*STAND_IN, "--output", "out", "--with-secrets", "own"), "whose?"),
+        ((*STAND_IN, "--output", "out", "--with-secrets", "own", *ONE, "--mfg-values", "x"),
+         "are for a batch"),
         ((*STAND_IN, "--output", "out", "--with-secrets", "own", "--mac", "x"), "--id-scope"),
         ((*STAND_IN, "--output", "out", "--batch", "b", "--mac", "x"), "one board or many"),
         ((*STAND_IN, "--micropython", "x", "--output", "out"), "instead of"),

@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -12,15 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pypdf import PdfReader
 
+from host_tools.batch import Batch, Unit
 from host_tools.cli import main
 from host_tools.errors import CommandError
 from host_tools.label import blocks
-from host_tools.labels import pdf, sheet, since, svg, zpl
+from host_tools.labels import forms, pdf, sheet, since, svg, zpl
 from host_tools.labels.boards import Labelled
 from host_tools.labels.code import Label, NotALabel, read
 from host_tools.labels.design import shapes
 from host_tools.labels.drawing import Code, Text, modules
 from host_tools.labels.sheet import LAYOUTS, Layout
+from host_tools.ledger import open_ledger
 from host_tools.ledger.chain import moment
 from tests.factory.made_batch import FINGERPRINT, NAME, START, Line, mac
 
@@ -190,6 +193,10 @@ def test_the_html_sheet_has_a_picture_a_page_and_no_link_to_anything() -> None:
     boards = [board(n, serial="<b>&") for n in range(30)]
     text = "".join(svg.document(boards, LAYOUTS["L7160"], 0, NAME))
     assert text.count('class="sheet"') == 2
+    assert "<h1>30 labels of mill-7</h1>" in text
+    one = "".join(svg.document(boards[:1], LAYOUTS["L7160"], 0, NAME))
+    assert "<title>1 label, mill-7</title>" in one
+    assert "<h1>1 label of mill-7</h1>" in one
     assert "<b>" not in text
     assert "&lt;b&gt;&amp;" in text
     assert not re.findall(r"(?:src|href)=", text)
@@ -276,6 +283,66 @@ def test_the_list_for_a_label_printer_has_the_codes_and_no_secret(factory: Path,
     assert [row["serial"] for row in rows] == ["0003"]
     assert read(rows[0]["code"]).registration_id == rows[0]["registration_id"]
     assert FINGERPRINT not in str(rows)
+
+
+def test_a_board_that_packing_would_stop_gets_its_label_with_a_word(
+    factory: Path, tmp_path: Path, capsys
+) -> None:
+    words = ["label", "--ledger", str(factory), "--output", str(tmp_path / "labels.pdf")]
+    assert main([*words, "0001"]) == 0
+    assert capsys.readouterr().err == f"{tmp_path / 'labels.pdf'}: 1 label\n"
+    paper = PdfReader(tmp_path / "labels.pdf")
+    assert paper.metadata is not None
+    assert paper.metadata.title == "1 label, single boards"
+    assert "single boards  \N{MIDDLE DOT}  label 1 of 1  " in paper.pages[0].extract_text()
+    assert main([*words, "0001", "0003"]) == 0
+    said = "sn-0003-mac-a1-b2-c3-d4-00-03 is failed, no-answer: `keystead check` stops"
+    assert f"keystead label: note: {said}" in capsys.readouterr().err
+    assert main([*words, "--batch", NAME]) == 0
+    assert "note" not in capsys.readouterr().err
+    assert main([*words, "--batch", NAME, "--state", "failed"]) == 0
+    assert "note: these boards are failed: `keystead check` stops" in capsys.readouterr().err
+
+
+def test_a_serial_without_a_board_has_no_label_yet(factory: Path, capsys) -> None:
+    with open_ledger(str(factory)) as ledger:
+        ledger.create_batch(Batch("mill-8", "ESP32_GENERIC_C3", "0ne00002193"), [Unit("x1")])
+    assert main(["label", "x1", "--ledger", str(factory)]) == 1
+    assert "'x1' is planned in batch mill-8 and has no board yet" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("layout", "name", "batch", "fine"),
+    [
+        ("L4731", 20, 6, False), ("L4731", 21, 6, True), ("L7651", 101, 64, False),
+        ("L7651", 102, 64, True), ("L7160", 128, 64, False), ("5160", 128, 64, False),
+    ],
+)  # fmt: skip
+def test_a_layout_bears_the_names_that_its_help_says(
+    layout: str, name: int, batch: int, fine: bool
+) -> None:
+    longest = replace(board(name="x" * name), batch="y" * batch)
+    form = forms.form("pdf", LAYOUTS[layout], 0, zpl.media("50x25", 203), "")
+    assert (form.too_fine([board(name="x"), longest]) is not None) == fine
+
+
+@pytest.mark.parametrize(
+    ("size", "dpi", "module"),
+    [("50x25", 203, None), ("25x10", 300, 1 / 6), ("25x10", 203, 1 / 8), ("25x10", 600, 5 / 24)],
+)
+def test_a_printers_modules_are_whole_dots(size: str, dpi: int, module: float | None) -> None:
+    form = forms.form("zpl", LAYOUTS["L7160"], 0, zpl.media(size, dpi), "")
+    assert form.too_fine([board()]) == module
+    assert forms.form("csv", LAYOUTS["L4731"], 0, zpl.media(size, dpi), "").too_fine([]) is None
+
+
+def test_the_size_of_fine_codes_is_said_beside_the_sheet(
+    factory: Path, tmp_path: Path, capsys
+) -> None:
+    words = ["label", "--batch", NAME, "--ledger", str(factory), "--output"]
+    assert main([*words, str(tmp_path / "small.pdf"), "--layout", "L4731"]) == 0
+    said = capsys.readouterr().err
+    assert "small.pdf: 2 labels\nkeystead label: note: the codes' modules are 0.23 mm" in said
 
 
 def test_what_was_made_since_a_moment_gets_its_labels_alone(tmp_path: Path, capsys) -> None:

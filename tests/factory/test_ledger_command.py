@@ -19,6 +19,7 @@ from host_tools.batch import Unit
 from host_tools.errors import CommandError
 from host_tools.ledger import importing, open_ledger
 from host_tools.ledger.cells import cell
+from host_tools.ledger.printing import BOARD, REFUSAL
 from keystead.registration_id import TEMPLATE
 from tests.factory.ledger_conduct import (
     CHIP,
@@ -104,6 +105,21 @@ def test_boards_that_were_refused_are_listed_and_told_of(keystead, place):
     assert "for wrong-chip; `keystead ledger refused`" in said
     assert "no batch 'B': it has A" in refused(keystead("refused", "--batch", "B"))
     assert keystead("verify")[0] == 0
+
+
+def test_a_board_that_is_only_planned_is_said_to_be(keystead, place):
+    with open_ledger(place) as ledger:
+        named = Unit("7", mac(7))
+        ledger.create_batch(batch("B"), [Unit("sn004"), named], serials_again=True)
+        ledger.create_batch(batch("C"), [Unit("sn001")], serials_again=True)
+    said = refused(keystead("show", "sn004"))
+    assert "'sn004' is planned in batches A and B and has no board yet: flash one first" in said
+    for text in ("02:00:00:00:00:07", "SN-7-mac-02-00-00-00-00-07"):
+        assert f"'{text}' is planned in batch B and has no board" in refused(
+            keystead("show", text)
+        )
+    assert keystead("show", "sn001")[1].startswith(GOOD)  # planned in C as well
+    assert "knows no board 'sn005'" in refused(keystead("show", "sn005"))
 
 
 def test_what_a_board_was_refused_for_before_it_was_made_is_in_its_history(keystead, place):
@@ -283,8 +299,22 @@ def test_psycopg_that_is_missing_is_named_with_its_extra(monkeypatch, keystead):
     assert "pip install 'keystead[postgresql]'" in error
 
 
+def test_help_names_the_columns_of_a_pipe_in_their_order(keystead, place, capsys):
+    with open_ledger(place) as ledger:
+        ledger.refuse("A", mac(9), "esp32", port="COM3", reason="wrong-chip", detail="an esp32")
+    for verb, row in (("refused", REFUSAL), ("list", BOARD)):
+        with pytest.raises(SystemExit):
+            cli.main(["ledger", verb, "--help"])
+        said = " ".join(capsys.readouterr().out.split())
+        assert f"Columns, between tabs in a pipe: {'; '.join(row)}." in said
+    line = keystead("refused")[1].splitlines()[0].split("\t")
+    shown = dict(zip(REFUSAL, line, strict=True))
+    assert (shown["chip"], shown["port"], shown["reason"]) == ("esp32", "COM3", "wrong-chip")
+
+
 def test_a_terminal_gets_colours_and_columns(place):
     said = on_a_terminal("list", "--ledger", place)
+    assert said.startswith(b"registration ID ")
     assert b"\x1b[1;32mgood" in said
     assert b"\t" not in said
 

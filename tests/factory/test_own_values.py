@@ -174,6 +174,23 @@ def test_every_bad_row_is_told_before_any_board_and_one_that_leaves_no_room(conf
         values(config, VALUES.replace("0002,", "0001,"))
 
 
+def test_flash_tells_every_bad_row_with_its_line(
+    ledger: Ledger, config: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("KEYSTEAD_GROUP_KEY", keys.encode_key(GROUP_KEY))
+    file = config.with_name("values.csv")
+    file.write_text(f"{VALUES}0003,0,A,3,x\n0004,00,A,many,y\n")
+    place = ["--ledger", str(config.with_name("ledger.db")), "--batch", BATCH.name]
+    given = ["--mfg-config", str(config), "--mfg-values", str(file)]
+    port = ["--port", "rfc2217://127.0.0.1:9", "--stand-in"]
+    assert cli.main(["flash", *place, *port, *given]) == 1
+    *_, first, second, last = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"{file}:4: ")
+    assert second.startswith(f"{file}:5: ")
+    assert last == "keystead flash: 2 bad rows, so nothing was flashed: mend and try again"
+
+
 def test_the_firmwares_own_namespace_is_taken(config: Path) -> None:
     config.write_text("keystead,namespace,\nrecord,data,hex2bin\n")
     with pytest.raises(CommandError, match="the firmware's: take another"):

@@ -1,5 +1,6 @@
 """The report of a batch: its figures, its scales, and the page that they are put on."""
 
+import io
 import json
 import re
 import sqlite3
@@ -7,14 +8,16 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pypdf import PdfReader
 
 from host_tools.batch import Batch, Unit
-from host_tools.batch_report import scale
+from host_tools.batch_report import plots, scale
 from host_tools.batch_report.counting import gather
 from host_tools.batch_report.figures import Figures, Tally, quantile
 from host_tools.batch_report.page import render
@@ -117,7 +120,12 @@ def test_a_board_that_was_refused_is_counted_once_and_mended_when_it_is_good(
         "other-key": (0, 1, 1, 0),
         "secured": (0, 1, 1, 1),
     }
-    assert (len(jigs.refused), jigs.turned_away) == (6, 3)
+    assert len(jigs.refused) == 6
+    assert [(one.mac, one.reason, one.port) for one in jigs.turned_away] == [
+        ("a1:b2:c3:d4:00:00", "wrong-chip", "COM3"),
+        ("a1:b2:c3:d4:00:04", "port-lost", "COM4"),
+        ("", "secured", ""),
+    ]
     assert (jigs.first_pass, jigs.ended) == (2, 4)
     assert jigs.states == {"good": 2, "in work": 0, "failed": 2, "scrapped": 0, "free": 8}
 
@@ -128,9 +136,57 @@ def test_ports_are_told_apart_so_that_a_bad_jig_shows(jigs: Figures) -> None:
     assert one.ports == {"COM3": Tally(1, 1, 2), "COM4": Tally(0, 1, 3)}
     assert two.ports == {"COM3": Tally(1, 0, 1)}
     page = render(jigs, MADE)
-    for text in ("6 boards were refused", "COM4", "Refused, and not begun since: 3 boards",
-                 "keystead ledger refused --batch mill-7"):  # fmt: skip
+    for text in ("6 boards were refused", "COM4", "keystead ledger refused --batch mill-7"):
         assert text in page, text
+
+
+def test_boards_that_are_refused_still_are_listed_and_no_others(jigs: Figures) -> None:
+    table = render(jigs, MADE).partition("Boards refused, and not begun since")[2]
+    rows = [re.sub(r"<[^>]*>", " ", row).split() for row in table.split("<tr>")[2:]]
+    assert [(row[0], row[1]) for row in rows] == [
+        ("a1:b2:c3:d4:00:00", "esp32"), ("a1:b2:c3:d4:00:04", "esp32"), ("not", "told"),
+    ]  # fmt: skip
+    assert "wrong-chip take the board out" in " ".join(rows[0])
+    assert "07:40, line-1, COM3" in " ".join(rows[0])
+
+
+def test_bars_and_their_words_are_of_boards_and_times_of_attempts(jigs: Figures) -> None:
+    page = render(jigs, MADE)
+    assert 'aria-label="Failures by reason: port-lost 3 boards, boot-silent 2 boards' in page
+    bars = str(plots.failures(jigs.reasons))
+    assert re.findall('class="value"[^>]*>([0-9]+)<', bars) == ["3", "2", "1", "1", "1"]
+    assert "1 board, of which 1 still failed or refused; 0 attempts, 2 refusals</title>" in page
+    for text in ("Attempts in ten minutes", "Boards, each once for a reason: 2 attempts failed",
+                 "Attempts, and how often a board was refused", "Of good attempts: the mark",
+                 "good attempts an hour, told from the second on",
+                 "attempts by seconds"):  # fmt: skip
+        assert text in page, text
+
+
+@pytest.mark.parametrize(
+    ("ports", "shown", "shared"),
+    [
+        (["rfc2217://127.0.0.1:4001", "rfc2217://127.0.0.1:4002"], ["4001", "4002"],
+         "rfc2217://127.0.0.1:"),
+        (["/dev/ttyUSB0", "/dev/ttyUSB1"], ["ttyUSB0", "ttyUSB1"], "/dev/"),
+        (["COM3", "COM12"], ["COM3", "COM12"], ""),
+        (["/dev/ttyUSB0", "COM3"], ["/dev/ttyUSB0", "COM3"], ""),
+    ],
+)  # fmt: skip
+def test_ports_are_shown_without_what_all_share(
+    tmp_path: Path, ports: list[str], shown: list[str], shared: str
+) -> None:
+    line = Line(tmp_path / "ports.db", 3, stations=2)
+    line.attempt(0, port=ports[0])
+    line.refuse(1, "wrong-chip", station=1, port=ports[1])
+    line.close()
+    with ledger(tmp_path / "ports.db") as book:
+        page = render(gather(book, NAME), MADE)
+    for port, short in zip(ports, shown, strict=True):
+        assert f'title="{port}">{short}<' in page
+    assert f', line-2, <span class="mono whole" title="{ports[1]}">{shown[1]}<' in page
+    assert page.count("Ports are shown without") == bool(shared)
+    assert not shared or f'<span class="mono">{shared}</span>, which all share' in page
 
 
 def test_the_page_has_all_of_it_and_needs_nothing_else(figures: Figures) -> None:
@@ -162,6 +218,7 @@ def test_a_batch_with_failures_alone_has_a_page_too(tmp_path: Path) -> None:
     page = render(found, MADE)
     assert (found.first_pass, found.ended) == (0, 1)
     assert "0 %" in page
+    assert "1 attempt failed. " in page
     assert "No times were recorded." in page
 
 
@@ -277,10 +334,10 @@ def test_durations_are_written_as_people_do(number: float, text: str) -> None:
 # ---- in a browser
 
 
-def test_the_page_fits_screens_and_asks_for_nothing(figures: Figures, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, if there is one."""
     playwright = pytest.importorskip("playwright.sync_api")
-    (tmp_path / "report.html").write_text(render(figures, MADE))
-    asked: list[str] = []
     with playwright.sync_playwright() as driver:
         try:
             browser = driver.chromium.launch(
@@ -288,13 +345,53 @@ def test_the_page_fits_screens_and_asks_for_nothing(figures: Figures, tmp_path: 
             )
         except playwright.Error as error:
             pytest.skip(f"no browser: {str(error).splitlines()[0]}")
-        for width, scheme in ((390, "light"), (1280, "dark")):
-            page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
-            page.on("request", lambda request: asked.append(urlsplit(request.url).scheme))
-            page.on("console", lambda message: asked.append(message.text))
-            page.goto((tmp_path / "report.html").as_uri())
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-            ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
-            assert ground == ("rgb(247, 247, 245)" if scheme == "light" else "rgb(19, 22, 24)")
+        yield browser
         browser.close()
+
+
+def test_the_page_fits_screens_and_asks_for_nothing(
+    browser: Any, figures: Figures, tmp_path: Path
+) -> None:
+    (tmp_path / "report.html").write_text(render(figures, MADE))
+    asked: list[str] = []
+    for width, scheme in ((390, "light"), (1280, "dark")):
+        page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+        page.on("request", lambda request: asked.append(urlsplit(request.url).scheme))
+        page.on("console", lambda message: asked.append(message.text))
+        page.goto((tmp_path / "report.html").as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert ground == ("rgb(247, 247, 245)" if scheme == "light" else "rgb(19, 22, 24)")
     assert asked == ["file", "file"]
+
+
+def test_a_port_is_on_one_line_of_a_phone(browser: Any, tmp_path: Path) -> None:
+    line = Line(tmp_path / "ports.db", 3)
+    for number in range(2):
+        line.attempt(number, port=f"rfc2217://127.0.0.1:400{number}")
+    line.close()
+    page = browser.new_page(viewport={"width": 400, "height": 800})
+    with ledger(tmp_path / "ports.db") as book:
+        page.set_content(render(gather(book, NAME), MADE))
+    heights = page.evaluate("[...document.querySelectorAll('.port')].map(e => e.clientHeight)")
+    assert len(heights) == 2
+    assert all(height < 45 for height in heights)
+
+
+def test_no_heading_stands_alone_at_the_foot_of_a_sheet(browser: Any, jigs: Figures) -> None:
+    page = browser.new_page()
+    page.set_content(render(jigs, MADE))
+    page.emulate_media(media="print")
+    first = {"Boards that need somebody": jigs.troubled[0].registration_id,
+             "Boards refused": jigs.turned_away[0].mac}  # fmt: skip
+    divided = set()
+    page.evaluate("document.querySelector('.pair').remove()")
+    for down in range(0, 480, 30):  # so that each comes to the foot once
+        page.evaluate(f"document.querySelector('main').style.paddingTop = '{down}px'")
+        paper = page.pdf(prefer_css_page_size=True)
+        sheets = [sheet.extract_text() for sheet in PdfReader(io.BytesIO(paper)).pages]
+        for heading, row in first.items():
+            (at,) = (number for number, text in enumerate(sheets) if heading in text)
+            assert row in sheets[at], (down, heading)
+            divided.add((heading, at))
+    assert len(divided) == 4  # each was on the first sheet and on the second
