@@ -87,6 +87,8 @@ def _run(verb: ModuleType, args: argparse.Namespace) -> int:
 def _prepare_streams() -> None:
     """Have standard streams that stand any text, and outputs also where somebody closed them."""
     # their numbers are taken, too: else the next file that is opened would be the output
+    if sys.stdin is None:
+        os.open(os.devnull, os.O_RDONLY)
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdin, sys.stdout, sys.stderr):

@@ -20,6 +20,11 @@ class DeviceKeys:
         self._primary, self._secondary = primary, secondary
         self._lock = threading.Lock()
 
+    def primary(self, registration_id: str) -> bytes:
+        """Return the primary device key; CommandError."""
+        with self._lock:
+            return self._primary.derive(registration_id)
+
     def device_keys(self, registration_id: str) -> tuple[bytes, bytes]:
         """Return primary and secondary device key, the latter b"" if there is none.
 

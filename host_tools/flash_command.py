@@ -59,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ports = parser.add_mutually_exclusive_group(required=True)
     ports.add_argument(
         "--port",
+        type=serial_line.port_argument,
         action="append",
         metavar="URL",
         help="a device, or rfc2217://HOST:PORT; may be given more than once",

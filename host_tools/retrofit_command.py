@@ -44,6 +44,7 @@ from host_tools.retrofit.order import Order, Owner
 from host_tools.retrofit.owner import ArgumentOwner, LedgerOwner, OwnKey, board_for
 from host_tools.retrofit.port import Port
 from host_tools.retrofit.steps import Retrofit
+from host_tools.serial_line import port_argument
 from host_tools.toolchain import micropython
 from keystead.registration_id import parse_mac
 
@@ -51,7 +52,13 @@ from keystead.registration_id import parse_mac
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     add = parser.add_argument
-    add("--port", required=True, metavar="URL", help="a device, rfc2217:// or socket://HOST:PORT")
+    add(
+        "--port",
+        type=port_argument,
+        required=True,
+        metavar="URL",
+        help="a device, rfc2217:// or socket://HOST:PORT",
+    )
     ledger.add_arguments(parser, makes=True)
     add("--batch", metavar="NAME", help="a batch of the ledger: `keystead batch`")
     add("--board", metavar="NAME", help="without a batch: a folder of boards/, for the LED's pin")

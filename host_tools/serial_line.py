@@ -3,6 +3,7 @@
 Owns which ports there are and how they are opened. Doesn't own what is said over them.
 """
 
+import argparse
 import errno
 import os
 from pathlib import Path
@@ -17,6 +18,7 @@ from host_tools.printable import printable
 _PROTOCOLS = "host_tools.serial_protocols"
 # makers of what ESP32 boards have between USB and UART, and Espressif itself
 _MAKERS = (0x303A, 0x10C4, 0x1A86, 0x0403, 0x067B)
+_NO_LOGIN = "a port takes no user and password: write rfc2217://HOST:PORT"
 
 
 class LineError(CommandError):
@@ -36,6 +38,8 @@ def open_line(url: str, baud: int = 115200, timeout: float | None = 3.0) -> seri
     seconds that a read waits, None for ever.
     """
     use_fast_protocols()
+    if has_login(url):
+        raise LineError(_NO_LOGIN)
     try:
         _check(url)
         return serial.serial_for_url(url, baudrate=baud, timeout=timeout, exclusive=True)
@@ -45,10 +49,16 @@ def open_line(url: str, baud: int = 115200, timeout: float | None = 3.0) -> seri
         raise LineError(f"{url}: {error}") from None
 
 
-def public_name(port: str) -> str:
-    """Return a port as it may be written down: a URL without user name and password."""
-    scheme, there, rest = port.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}" if there else port
+def has_login(port: str) -> bool:
+    """Tell whether a port is a URL with user or password, which no protocol of ours would use."""
+    return "@" in port.partition("://")[2]
+
+
+def port_argument(text: str) -> str:
+    """Return a port as it is written in a command; argparse.ArgumentTypeError."""
+    if has_login(text):  # it would be in the ledger, as the port's name
+        raise argparse.ArgumentTypeError(_NO_LOGIN)
+    return text
 
 
 def list_ports() -> list[str]:

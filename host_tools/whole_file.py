@@ -17,7 +17,8 @@ def write(path: Path, data: bytes, mode: int = 0o666) -> None:
         if path.exists() and not path.is_file():
             path.write_bytes(data)
         else:
-            _replace(path.resolve(), data, mode)  # through a link, not in its place
+            # through a link, not in its place; Path.resolve() fails on one that loops
+            _replace(Path(os.path.realpath(path)), data, mode)
     except OSError as error:
         raise CommandError(f"can not write {path}: {error.strerror}") from None
 

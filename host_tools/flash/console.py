@@ -6,6 +6,7 @@ has let the board in, at once if it has a journal; whether it bears that is seen
 """
 
 import re
+from collections.abc import Sequence
 
 from host_tools.flash.failure import FlashFailure
 from keystead.failure import printable
@@ -30,6 +31,9 @@ _TROUBLE = (
     ("waiting for download", "download-mode", "the chip stays in its ROM loader after a reset"),
     ("Guru Meditation Error", "boot-failed", "MicroPython crashed"),
     ("No bootable app partitions", "boot-failed", "the bootloader finds no MicroPython"),
+)
+# until the firmware has found its record; from then on an application may print the same
+_NOT_STARTED = (
     ("MemoryError: ", "boot-failed", "the firmware ran out of memory"),
     ("SyntaxError: ", "boot-failed", "a file of the firmware can not be compiled"),
     ("ImportError: ", "boot-failed", "a file of the firmware is missing"),
@@ -82,7 +86,7 @@ class Boot(_Watched):
     def take(self, line: str) -> bool:
         """Take a line; return whether the board has started with its record. FlashFailure."""
         self._last = line
-        _refuse_trouble(line)
+        _refuse_trouble(line, _TROUBLE + _NOT_STARTED)
         if match := _FIRMWARE.search(line):
             self._check_firmware(*match.groups())
         elif match := _RECORD.search(line):
@@ -154,10 +158,10 @@ def too_short(seconds: float, spread: int) -> str:
     )
 
 
-def _refuse_trouble(line: str) -> None:
+def _refuse_trouble(line: str, trouble: Sequence[tuple[str, str, str]] = _TROUBLE) -> None:
     if re.match(_LOG, line):  # of what goes wrong there, its own FAILURE says more
         return
-    for words, reason, what in _TROUBLE:
+    for words, reason, what in trouble:
         if words in line:
             raise FlashFailure(reason, f"{what}; it says: {printable(line)}")
 

@@ -1,7 +1,7 @@
 """Notes: what the ledger is told of the boards on a port: attempts, failures, refusals.
 
-Owns the facts' names, and what may be told: no key, and no password of a port. Doesn't own when
-(steps.py), nor what the ledger makes of it.
+Owns the facts' names, and what may be told: no key. Doesn't own when (steps.py), nor what the
+ledger makes of it.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,6 @@ from host_tools.ledger import (
     LedgerError,
     Scrapped,
 )
-from host_tools.serial_line import public_name
 
 # what the ledger has against a board, by the names that reports count by: add, never rename
 _RULES = {
@@ -49,8 +48,7 @@ class Notes:
 
     def begin(self, registration_id: str, **facts: Any) -> "Attempt":
         """Begin an attempt to make a board; LedgerError."""
-        where = public_name(self.port)
-        number = self.book.begin_attempt(registration_id, "flashing", port=where, **facts)
+        number = self.book.begin_attempt(registration_id, "flashing", port=self.port, **facts)
         return Attempt(self.book, registration_id, number)
 
     def refused(
@@ -67,8 +65,7 @@ class Notes:
             return
 
         def note(**facts: Any) -> object:
-            where = public_name(self.port)
-            return self.book.refuse(self.batch, mac, chip, port=where, **facts)
+            return self.book.refuse(self.batch, mac, chip, port=self.port, **facts)
 
         _tell(note, step, reason, error)
 

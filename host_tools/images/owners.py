@@ -48,7 +48,7 @@ def refuse_other_key(book: Ledger, batch: Batch, keys: DeviceKeys) -> None:
     for one in book.identities(batch.name):
         if one.fingerprint is None or one.state == "scrapped":
             continue
-        derived = fingerprint(keys.device_keys(one.registration_id)[0])
+        derived = fingerprint(keys.primary(one.registration_id))
         if derived != one.fingerprint:
             raise CommandError(
                 f"the key derived for {one.registration_id} is not the one of its last run"

@@ -69,7 +69,7 @@ def policy(file: Path | None) -> Policy:
     found = shield.take(VARIABLE)
     if file is not None:
         raw = read_secret(str(file))
-        text = raw.decode("ascii", "replace")
+        text = raw.decode("utf-8-sig", "replace")  # as editors on Windows begin a file
         raw[:] = bytes(len(raw))
         return Policy.parse(text, str(file))
     if not found:

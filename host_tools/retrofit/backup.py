@@ -80,6 +80,7 @@ def take(repl: Repl, entries: list[Entry], place: Path, moved: Callable[[int], N
 @contextmanager
 def _opened(place: Path) -> Iterator[Backup]:
     if place.suffix == ".tar":
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # one named for the board
         with private_file.new(place) as stream, tarfile.open(fileobj=stream, mode="w") as tar:
             yield _Tar(tar)
         return

@@ -17,7 +17,6 @@ from host_tools.ledger import Identity, Ledger, UnknownBoard
 from host_tools.retrofit.board_facts import BoardFacts
 from host_tools.retrofit.failure import RetrofitFailure, reason_of
 from host_tools.retrofit.record import Found
-from host_tools.serial_line import public_name
 from keystead.failure import Failure
 from keystead.record import FactoryRecord
 from keystead.registration_id import parse_mac
@@ -96,7 +95,7 @@ class LedgerOwner:
         number = self.book.begin_attempt(
             record.registration_id,
             "retrofitting",
-            port=public_name(self.port),
+            port=self.port,
             fingerprint=keys.fingerprint(record.keys()[0]),
             micropython=facts.release,
             machine=facts.machine,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from host_tools.errors import CommandError
 from host_tools.flash.console import APP, Application, Boot, Registration
 from host_tools.flash.proof import Challenge, nonce
+from host_tools.ledger import BadEvent
 from host_tools.repl import LineLost, ReplError
 from host_tools.retrofit import install, plan, record
 from host_tools.retrofit.failure import RetrofitFailure, reason_of, unforeseen
@@ -90,7 +91,7 @@ class Retrofit:
     def run(self) -> Result:
         """Make the board on the port a proven one, or leave it as it was and raise why."""
         self.meeting.connect()
-        with self.meeting.going_on_if_refused(), self.meeting.noting_refusal():
+        with self.meeting.noting_refusal(), self.meeting.going_on_if_refused():
             met = self.meeting.meet(recover=True)
             planned, content = self.meeting.plan(met)
             place = self.meeting.back_up(met) if planned.changes else ""
@@ -210,8 +211,12 @@ class Retrofit:
             why = _words(reason)
             trouble = f"; the board could not be put back ({why})" if self._marked else ""
             trouble += ": plug it in and run the same command again, it goes on from there"
+        facts = {"step": step, "reason": reason_of(error)}
         try:
-            attempt.note("failed", step=step, reason=reason_of(error), detail=_words(error)[:500])
+            try:
+                attempt.note("failed", **facts, detail=_words(error)[:500])
+            except BadEvent:  # the words look like a key, as a board's may
+                attempt.note("failed", **facts)
         except Exception as refusal:
             trouble += f"; and the ledger does not have it: {_words(refusal)}"
         if trouble and isinstance(error, CommandError):

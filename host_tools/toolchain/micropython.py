@@ -110,7 +110,8 @@ def ask(words: Sequence[str]) -> Build | None:
 @functools.cache
 def _ask(words: tuple[str, ...]) -> Build | None:
     command = [*words, "-c", _PROBE]
-    path = {"PATH": os.environ.get("PATH", os.defpath)}  # no more: a group key may be there
+    # no more: a group key may be there
+    path = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
     try:
         done = subprocess.run(
             command, env=path, capture_output=True, text=True, timeout=20, check=False

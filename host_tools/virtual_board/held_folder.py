@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -47,7 +48,8 @@ def _held(place: Path) -> tuple[Path, int]:
         except FileNotFoundError:
             continue
         # shared, since a network's file systems lock only for writing what is open for writing
-        fcntl.flock(lock, fcntl.LOCK_SH)
+        with suppress(OSError):  # where none can be locked: then nothing is swept there
+            fcntl.flock(lock, fcntl.LOCK_SH)
         if _is_at(path, lock):
             return path, lock
         os.close(lock)

@@ -13,10 +13,13 @@ import keystead
 from host_tools import boards
 from host_tools.errors import CommandError
 from host_tools.images import board_files
+from host_tools.ledger import BadEvent
 from host_tools.retrofit import plan
 from host_tools.retrofit.board_facts import BoardFacts
+from host_tools.retrofit.failure import reason_of
 from host_tools.retrofit.meeting import Meeting
 from host_tools.retrofit.order import Order
+from host_tools.retrofit.record import Found
 from host_tools.retrofit.steps import Retrofit
 from host_tools.toolchain import micropython
 from host_tools.virtual_board.farm import VirtualBoard
@@ -115,6 +118,43 @@ def test_a_board_that_can_not_prove_its_key_is_put_back(
         assert files_of(board) == OWN
         assert RECORD not in nvs_of(board)
     assert owner.kinds == ["retrofitted", "verified", "booted", "failed"]
+
+
+def test_what_fails_with_words_like_a_key_is_noted_without_them(
+    tmp_path: Path, content: dict[str, bytes]
+) -> None:
+    class Strict(Notes):
+        def note(self, kind: str, **facts: Any) -> None:
+            if kind == "booted":
+                raise CommandError("the board says what looks like a key")
+            if "detail" in facts:
+                raise BadEvent("a fact looks like a key")
+            super().note(kind, **facts)
+
+    owner = Strict()
+    with running(micropython=False, flash=flash(tmp_path)) as board:
+        with pytest.raises(CommandError, match=r"looks like a key$"):
+            run(board, content, owner)
+        assert files_of(board) == OWN
+    assert owner.kinds == ["retrofitted", "verified", "failed"]
+
+
+def test_a_fault_of_ours_before_the_first_change_is_noted_too(
+    tmp_path: Path, content: dict[str, bytes]
+) -> None:
+    class Faulty(Notes):
+        def record(self, facts: BoardFacts, found: Found | None) -> FactoryRecord:
+            raise KeyError("unforeseen")
+
+        def refuse(self, facts: BoardFacts, step: str, error: CommandError) -> None:
+            self.kinds.append(reason_of(error))
+
+    owner = Faulty()
+    with running(micropython=False, flash=flash(tmp_path)) as board:
+        with pytest.raises(CommandError, match="KeyError"):
+            run(board, content, owner)
+        assert files_of(board) == OWN
+    assert owner.kinds == ["bug"]
 
 
 class Wearing(Quiet):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import serial
 
-from host_tools import serial_line
+from host_tools import cli, serial_line
 from host_tools.serial_line import LineError, open_line
 from host_tools.virtual_board import farm
 from host_tools.virtual_board.farm import BoardSetting
@@ -87,6 +87,19 @@ def test_a_host_where_nothing_listens_is_said() -> None:
 )
 def test_a_malformed_url_is_said(url: str) -> None:
     refused(url)
+
+
+def test_a_url_with_a_password_is_refused_without_being_repeated(capsys) -> None:
+    url = "rfc2217://jig:s3cret@127.0.0.1:1"
+    with pytest.raises(LineError, match="a port takes no user and password") as refused:
+        open_line(url)
+    assert "s3cret" not in str(refused.value)
+    for verb in (["flash", "--batch", "b"], ["retrofit"]):
+        with pytest.raises(SystemExit, match="2"):
+            cli.main([*verb, "--port", url])
+        told = capsys.readouterr().err
+        assert "a port takes no user and password" in told
+        assert "s3cret" not in told
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ LAYOUT = Layout(
     Region(0x9000, 0x6000), Region(0x20000, 0x10000), Region(0x10000, 0x8000), FLASH, True
 )
 GROUP_KEY = bytes(range(32))
-PORT = "rfc2217://jig:s3cret@127.0.0.1:4001"
+PORT = "rfc2217://127.0.0.1:4001"
 BATCH = Batch("pilot", "ESP32_GENERIC_C3", "0ne00002193")
 UNITS = [Unit(f"{number:04}") for number in range(1, 9)]
 

@@ -51,6 +51,14 @@ def test_a_firmware_that_ends_by_an_exception_is_told_apart() -> None:
     assert not Boot(MAC, "sn-1", "0.1.0").take(TRACEBACK[-1])
 
 
+@pytest.mark.parametrize("watch", [Application(), Registration()])
+def test_what_an_application_prints_of_its_own_is_no_trouble(
+    watch: Application | Registration,
+) -> None:
+    assert not watch.take("MemoryError: caught, and gone on")
+    assert refusal(watch, "Guru Meditation Error: Core  0 panic'ed").reason == "boot-failed"
+
+
 def test_nothing_more_is_waited_for_where_no_application_runs() -> None:
     for line in ("FAILURE 91 app-absent", "app.py returned; staying connected"):
         assert Application().take(f"[   9.10] {line}")

@@ -160,7 +160,9 @@ def test_what_can_go_wrong_is_one_line_without_the_key(keystead, cloud, tmp_path
         assert why in error
         assert key[:20] not in error
     file.chmod(0o600)
-    assert keystead("--connection-string-file", str(file), named="")[0] == 4
+    for begins in ("", "\ufeff"):  # as editors on Windows begin a file
+        file.write_text(begins + good + "\n", encoding="utf-8")
+        assert keystead("--connection-string-file", str(file), named="")[0] == 4
 
 
 def test_no_child_of_ours_inherits_the_connection_string(keystead, tmp_path):
