@@ -33,7 +33,13 @@ def abort(writer: asyncio.StreamWriter) -> None:
 async def serve(script: Script, context: ssl.SSLContext | None) -> AsyncIterator[int]:
     """Run script for every connection; give the port."""
 
+    held = set()  # a loop alone does not keep a connection from the collector
+
     async def guarded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        held.add(task)
+        task.add_done_callback(held.discard)
         try:
             await script(reader, writer)
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
