@@ -11,6 +11,7 @@ from typing import Any
 
 from host_tools import keys, nvs, nvs_files
 from host_tools.errors import CommandError
+from host_tools.images import input_file
 from host_tools.nvs import NvsError
 from host_tools.nvs.reader import Stored, stored
 from host_tools.nvs.writer import LARGEST
@@ -20,6 +21,7 @@ from keystead.failure import Failure
 from keystead.registration_id import format_mac
 
 _OURS = "keystead"  # the namespace that firmware/rim/flash.py has
+_TOO_LARGE = f"has more than {LARGEST >> 20} MiB: it is no NVS partition"
 _MAGIC = b"KS\1\0"  # how a factory record begins, wherever it was copied to
 _MAC = slice(6, 12)
 
@@ -36,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Read, decrypt, print. Raises CommandError."""
-    image = _image(args.file)
+    image = input_file.read(args.file, LARGEST, _TOO_LARGE)
     found = [_facts(one, args.values) for one in _stored(args, image)]
     if args.json:
         print(json.dumps({"file": str(args.file), "size": len(image), "entries": found}))
@@ -47,17 +49,6 @@ def run(args: argparse.Namespace) -> None:
         print(_line(one))
         if "record" in one:
             print(_record_line(one["record"]))
-
-
-def _image(file: Path) -> bytes:
-    try:
-        with file.open("rb") as stream:
-            image = stream.read(LARGEST + 1)
-    except OSError as error:
-        raise CommandError(f"can not read {file}: {error.strerror}") from None
-    if len(image) > LARGEST:
-        raise CommandError(f"{file} has more than {LARGEST >> 20} MiB: it is no NVS partition")
-    return image
 
 
 def _stored(args: argparse.Namespace, image: bytes) -> list[Stored]:

@@ -1,4 +1,4 @@
-"""Files that a user names for an image: read up to a size, for some files never end."""
+"""Files that a user names: read up to a size, for some files never end."""
 
 from pathlib import Path
 

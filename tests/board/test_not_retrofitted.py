@@ -25,7 +25,7 @@ from host_tools.toolchain import micropython
 from host_tools.virtual_board.farm import VirtualBoard
 from keystead.record import FactoryRecord
 from tests.board.repl_bench import running
-from tests.board.test_retrofit import (
+from tests.board.retrofit_bench import (
     NAME,
     OWN,
     Owner,

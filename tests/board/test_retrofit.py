@@ -7,71 +7,49 @@ import re
 import socket
 import subprocess
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import serial  # type: ignore[import-untyped]
 
-import keystead
-from host_tools import boards, cli, nvs, retrofit_command
+from host_tools import boards, cli, retrofit_command
 from host_tools.batch import Batch, Unit, units_from_range
 from host_tools.device_keys import DeviceKeys
 from host_tools.errors import CommandError
 from host_tools.flash.failure import FlashFailure
-from host_tools.images import board_files, filesystem
+from host_tools.images import board_files
 from host_tools.key_sources import HeldKey
 from host_tools.keys import derive_device_key, encode_key
 from host_tools.ledger import open_ledger
 from host_tools.repl import Entry, LineLost, NoAnswer, Repl, ReplError
-from host_tools.retrofit import backup, board_facts, on_board, plan
-from host_tools.retrofit.board_facts import BoardFacts
+from host_tools.retrofit import board_facts, on_board, plan
 from host_tools.retrofit.failure import RetrofitFailure
-from host_tools.retrofit.meeting import Meeting
-from host_tools.retrofit.order import Order
-from host_tools.retrofit.owner import LedgerOwner, NoAttempt
-from host_tools.retrofit.port import Port
+from host_tools.retrofit.owner import LedgerOwner
 from host_tools.retrofit.record import Found
 from host_tools.retrofit.record import write as write_record
-from host_tools.retrofit.steps import Retrofit
-from host_tools.serial_line import LineError, open_line
 from host_tools.toolchain import micropython
 from host_tools.virtual_board.farm import VirtualBoard
-from keystead.record import FactoryRecord, unpack
-from tests.board.repl_bench import NVS, VFS, Console, image, running
+from keystead.record import unpack
+from tests.board.repl_bench import VFS, Console, running
+from tests.board.retrofit_bench import (
+    GROUP_KEY,
+    MAC,
+    NAME,
+    OWN,
+    TICKING,
+    Quiet,
+    files_of,
+    flash,
+    nvs_of,
+    plugged,
+    record,
+    retrofit,
+    run,
+)
 
 ROOT = Path(__file__).parents[2]
-GROUP_KEY = bytes(range(64))
-MAC = bytes.fromhex("a0b1c2d3e4f5")
-NAME = "sn-7-mac-a0-b1-c2-d3-e4-f5"
-TICKING = b"import time\nwhile True:\n    print('tick')\n    time.sleep(0.02)\n"
-OWN = {"main.py": TICKING, "boot.py": b"print('booted')\n", "data/log.txt": b"x" * 5000}
-
-
-def record(name: str = NAME) -> FactoryRecord:
-    return FactoryRecord(MAC, "0ne1", name, derive_device_key(GROUP_KEY, name))
-
-
-def flash(folder: Path, files: Mapping[str, bytes] = OWN, kept: bytes = b"") -> Path:
-    """A flash with MicroPython and somebody's own files, and with this record, if there is one."""
-    file = folder / "flash.bin"
-    content = filesystem.of_files(files, (4 << 20) - VFS)
-    file.write_bytes(image().ljust(VFS, b"\xff") + content)
-    if kept:
-        entries = [nvs.Entry("keystead", "record", "binary", kept)]
-        with open(file, "r+b") as stream:
-            stream.seek(NVS)
-            stream.write(nvs.partition(entries, 0x6000))
-    return file
-
-
-def files_of(board: VirtualBoard) -> dict[str, bytes]:
-    return filesystem.read(board.flash.read(VFS, board.flash.size - VFS))
-
-
-def nvs_of(board: VirtualBoard) -> dict[tuple[str, str], Any]:
-    return nvs.read(board.flash.read(NVS, 0x6000))
 
 
 @pytest.fixture
@@ -83,90 +61,6 @@ def board(tmp_path: Path) -> Iterator[VirtualBoard]:
 @pytest.fixture(scope="module")
 def content() -> dict[str, bytes]:
     return board_files.content(boards.get("ESP32_GENERIC_C3"))
-
-
-class Cable:
-    """The line to a board, which goes when the board loses its power."""
-
-    def __init__(self, board: VirtualBoard) -> None:
-        self._board = board
-        self._line = open_line(board.urls[0])
-
-    def __getattr__(self, name: str) -> Any:
-        if not self._board.powered and name != "close":
-            raise serial.SerialException("device disconnected")
-        return getattr(self._line, name)
-
-    @property
-    def timeout(self) -> float | None:
-        return self._line.timeout  # type: ignore[no-any-return]
-
-    @timeout.setter
-    def timeout(self, seconds: float) -> None:
-        self._line.timeout = seconds
-
-
-def plugged(board: VirtualBoard) -> Port:
-    def opener(url: str) -> Cable:
-        if not board.powered:
-            raise LineError(f"{url}: there is no such port")
-        return Cable(board)
-
-    return Port(board.urls[0], opener, back=0.1)
-
-
-class Owner:
-    """Whoever has one record to give."""
-
-    def __init__(self, gives: FactoryRecord) -> None:
-        self.gives = gives
-
-    def name(self, facts: BoardFacts, found: Found | None) -> str:
-        return self.gives.registration_id
-
-    def record(self, facts: BoardFacts, found: Found | None) -> FactoryRecord:
-        return self.gives
-
-    def begin(self, record: FactoryRecord, facts: BoardFacts) -> NoAttempt:
-        return NoAttempt()
-
-    def refuse(self, facts: BoardFacts, step: str, error: CommandError) -> None:
-        """Write nothing down."""
-
-
-class Quiet:
-    """Told everything; unplugs the board at a step, or so many bytes of flash after it."""
-
-    def __init__(self, board: VirtualBoard, at: str = "", after: int = 0) -> None:
-        self._board, self._at, self._after = board, at, after
-        self.facts: list[str] = []
-
-    def step(self, name: str, total: int = 0) -> None:
-        if name == self._at:
-            if self._after:
-                self._board.flash.bytes_left = self._after
-            else:
-                self._board.power_off()
-
-    def moved(self, size: int) -> None:
-        pass
-
-    def fact(self, text: str) -> None:
-        self.facts.append(text)
-
-
-def retrofit(
-    board: VirtualBoard, port: Port, content: Mapping[str, bytes], told: Quiet, **order: Any
-) -> Retrofit:
-    wanted: dict[str, Any] = {"given": (), "backup": None, "version": keystead.__version__}
-    owner = Owner(order.pop("whose", record()))
-    what = Order(lambda facts: content, **{**wanted, **order})
-    return Retrofit(Meeting(port, what, owner, told, patience=5))
-
-
-def run(board: VirtualBoard, content: Mapping[str, bytes], **order: Any) -> Any:
-    with plugged(board) as port:
-        return retrofit(board, port, content, Quiet(board), **order).run()
 
 
 # - - - the command
@@ -611,46 +505,3 @@ def test_the_users_own_application_and_configuration_stay() -> None:
 def test_what_is_in_the_way_is_not_removed(entry: Entry) -> None:
     with pytest.raises(RetrofitFailure, match="rename it"):
         plan.plan({"/main.py": b"", "/lib/rim/a.mpy": b""}, [entry], ())
-
-
-class Files(Repl):
-    """A board with files that are all the same."""
-
-    def __init__(self) -> None:
-        pass
-
-    def get(self, path: str, moved: Any = None, size: int | None = None) -> bytes:
-        return b"data"
-
-
-@pytest.mark.parametrize("name", ["folder", "file.tar"])
-@pytest.mark.parametrize("path", ["/../out", "/a/./b", "/a\\b", "/a\0b"])
-def test_no_file_of_a_board_leads_out_of_its_backup(tmp_path: Path, name: str, path: str) -> None:
-    place = tmp_path / "inner" / name
-    place.parent.mkdir()
-    with pytest.raises(RetrofitFailure, match="rename it"):
-        backup.take(Files(), [Entry(path, False, 4)], place, lambda size: None)
-    assert [file for file in tmp_path.rglob("*") if file.is_file() and file != place] == []
-
-
-def test_a_backup_never_overwrites_one(tmp_path: Path) -> None:
-    pattern = str(tmp_path / "{mac}.tar")
-    for name in ("a0b1c2d3e4f5.tar", "a0b1c2d3e4f5-2.tar", "a0b1c2d3e4f5-3.tar"):
-        place = backup.free(pattern, MAC)
-        assert place.name == name
-        backup.take(Files(), [Entry("/a", False, 4)], place, lambda size: None)
-
-
-def test_a_backup_that_can_not_be_written_is_said_so(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(RetrofitFailure, match=r"can not write .*: (File exists|Not a directory)"):
-        backup.take(Files(), [], tmp_path / "file" / "file.tar", lambda size: None)
-
-
-def test_a_backup_may_lie_in_a_folder_named_for_its_board(tmp_path: Path) -> None:
-    pattern = tmp_path / "{mac}" / "files.tar"
-    backup.check(pattern)
-    backup.take(
-        Files(), [Entry("/a", False, 4)], backup.free(str(pattern), MAC), lambda size: None
-    )
-    assert (tmp_path / MAC.hex() / "files.tar").exists()
