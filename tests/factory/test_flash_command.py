@@ -219,7 +219,7 @@ def test_a_station_that_is_killed_or_interrupted_is_run_again(
 
 
 def _struck(run: list[str], blow: signal.Signals | None) -> int:
-    """Run the command; strike it when it begins to write. Return its exit code."""
+    """Run the command; strike it once, when it begins to write. Return its exit code."""
     sha256 = ["--sha256", _sha256(Path(run[run.index("--micropython") + 1]))]
     with subprocess.Popen(
         [sys.executable, "-m", "host_tools", *run, *sha256],
@@ -228,8 +228,9 @@ def _struck(run: list[str], blow: signal.Signals | None) -> int:
     ) as process:  # fmt: skip
         assert process.stdout
         for line in process.stdout:
-            if blow and '"write"' in line:
+            if blow and '"write"' in line:  # so says the outcome, too: it ends already
                 process.send_signal(blow)
+                blow = None
         return process.wait(30)
 
 
