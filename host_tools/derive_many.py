@@ -13,6 +13,7 @@ import sys
 from binascii import b2a_base64
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing.connection import Connection
@@ -105,18 +106,27 @@ def _spread(
 # each has one block: whoever is asked for a result takes the next, so nobody waits for two
 def _turns(lines: list[Connection], blocks: Iterator[bytes]) -> Iterator[bytes]:
     busy: deque[Connection] = deque()
-    try:
-        for line, block in zip(lines, blocks, strict=False):
+    for line, block in zip(lines, blocks, strict=False):
+        with _alive():
             line.send_bytes(block)
-            busy.append(line)
-        while busy:
-            line = busy.popleft()
+        busy.append(line)
+    while busy:
+        line = busy.popleft()
+        with _alive():
             result = line.recv_bytes()
-            for block in islice(blocks, 1):
+        for block in islice(blocks, 1):
+            with _alive():
                 line.send_bytes(block)
-                busy.append(line)
-            yield result
-    except (EOFError, ConnectionError):
+            busy.append(line)
+        yield result
+
+
+@contextmanager
+def _alive() -> Iterator[None]:
+    """Raise CommandError if the process at the other end of a line is gone."""
+    try:
+        yield
+    except (EOFError, OSError):  # OSError in the middle of a message, and nothing else can fail
         raise CommandError("a process that derives keys was ended: is memory short?") from None
 
 
@@ -127,5 +137,5 @@ def _serve(work: Callable[[bytes], bytes], line: Connection, other_end: Connecti
     try:
         while True:
             line.send_bytes(work(line.recv_bytes()))
-    except (EOFError, ConnectionError):  # whoever asked is gone, or has enough
+    except (EOFError, OSError):  # whoever asked is gone, or has enough
         return

@@ -2,6 +2,7 @@
 
 import io
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from host_tools import derive_many, id_list, keys
 from host_tools.derive_many import FORMS
+from host_tools.errors import CommandError
 from host_tools.key_sources import HeldKey
 from tests.factory.keys_bench import (
     CANARY,
@@ -181,6 +183,26 @@ def test_a_process_that_is_ended_from_outside_is_told(midway):
     error, code = read_out(midway)
     assert (code, error.count("\n")) == (1, 1)
     assert "a process that derives keys was ended" in error
+
+
+@SEVERAL
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # pytest's own threads
+def test_a_process_that_is_ended_in_the_middle_of_its_answer_is_told():
+    block = "\n".join(names(20_000)).encode()  # no pipe holds their keys
+    with HeldKey(CANARY, "it") as source:
+        texts = derive_many.texts(source, [block] * 4, FORMS["csv"], 2)
+        next(texts)
+        one, other = (child.pid for child in multiprocessing.active_children())
+        until = time.monotonic() + WAIT
+        while not (sleeps(one) and sleeps(other)) and time.monotonic() < until:
+            os.sched_yield()
+        os.kill(one, signal.SIGKILL)
+        with pytest.raises(CommandError, match="a process that derives keys was ended"):
+            list(texts)
+
+
+def sleeps(process):
+    return "State:\tS" in Path(f"/proc/{process}/status").read_text()
 
 
 @SEVERAL
