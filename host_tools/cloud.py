@@ -61,6 +61,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a cloud.toml (default: one group, mylegacydevices, with generated keys)",
     )
     cloud_serve.add_ports(parser)
+    _add_kept(parser)
+    _add_met(parser)
+    _add_shown(parser)
+    cloud_commands.add_to(parser)
+
+
+def _add_kept(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--state-dir",
         type=Path,
@@ -80,6 +87,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="write the CA certificate that clients must trust (default: ca.pem in the state dir)",
     )
+
+
+def _add_met(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--advertise",
         default="",
@@ -93,6 +103,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="let things go wrong as a story in TOML tells (docs/scenarios.md)",
     )
+
+
+def _add_shown(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trace",
         action="store_true",
@@ -104,7 +117,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print JSON lines on stdout, the first with all that a device needs to know",
     )
-    cloud_commands.add_to(parser)
 
 
 def run(args: argparse.Namespace) -> int:

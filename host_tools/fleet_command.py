@@ -35,9 +35,16 @@ _MOST = 1_000_000  # devices; ports, files and memory end long before
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
+    _add_cloud(parser)
+    _add_devices(parser.add_argument_group("the devices"))
+    _add_pace(parser.add_argument_group("their pace"))
+    _add_telemetry(parser.add_argument_group("their telemetry"))
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def _add_cloud(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--config", type=Path, required=True, metavar="FILE", help="the cloud's cloud.toml")
-    add("--devices", type=_count, required=True, metavar="N", help="how many")
     add(
         "--cloud",
         default="127.0.0.1:8883",
@@ -50,6 +57,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="trust these roots (default: ca.pem beside the config)",
     )
+
+
+def _add_devices(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--devices", type=_count, required=True, metavar="N", help="how many")
     add("--group", default="", metavar="NAME", help="enrollment group (default: the first)")
     add(
         "--prefix",
@@ -59,6 +71,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--first", type=_count, default=1, metavar="N", help="the first number (default: 1)")
     add("--hub-only", action="store_true", help="go straight to the hub, without DPS")
+    add(
+        "--clean",
+        type=int,
+        choices=(0, 1),
+        default=1,
+        help="MQTT's clean session at the hub (default: 1)",
+    )
+
+
+def _add_pace(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
     add(
         "--ramp",
         type=_number,
@@ -73,6 +96,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="TLS hand-shakes under way at the same time (default: no limit)",
     )
+    add(
+        "--stay",
+        type=_seconds,
+        default=0,
+        metavar="S",
+        help="seconds to stay connected after all that (default: leave at once)",
+    )
+    add(
+        "--limit",
+        type=_seconds,
+        default=60,
+        metavar="S",
+        help="seconds to wait for any answer (default: %(default)s)",
+    )
+
+
+def _add_telemetry(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
     add(
         "--messages",
         type=_number,
@@ -94,28 +135,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="BYTES",
         help="of a message's body (default: %(default)s)",
     )
-    add(
-        "--stay",
-        type=_seconds,
-        default=0,
-        metavar="S",
-        help="seconds to stay connected after all that (default: leave at once)",
-    )
-    add(
-        "--clean",
-        type=int,
-        choices=(0, 1),
-        default=1,
-        help="MQTT's clean session at the hub (default: 1)",
-    )
-    add(
-        "--limit",
-        type=_seconds,
-        default=60,
-        metavar="S",
-        help="seconds to wait for any answer (default: %(default)s)",
-    )
-    add("--json", action="store_true", help="print one JSON document")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
