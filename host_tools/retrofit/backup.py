@@ -1,13 +1,17 @@
 """The backup: a board's files, as they were, in a folder or a .tar of the user's choice.
 
 Owns how they lie there: readable by the user alone, as they may hold passwords; and that what is
-cut off does not stay, as it would look like a backup. NVS is not among them: no key leaves the
-board.
+cut off never looks like a backup: until it is whole it is called PLACE.PID.part, and goes when it
+is given up, after a kill -9 when the next one is made there. NVS is not among them: no key leaves
+the board.
 """
 
+import errno
 import io
 import os
+import re
 import shutil
+import sys
 import tarfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +25,7 @@ from host_tools.repl import Entry, Repl
 from host_tools.retrofit.failure import RetrofitFailure
 
 DEFAULT = "keystead-backup-{mac}.tar"
+_PART = re.compile(r"(?P<name>.+)\.(?P<pid>[0-9]{1,9})\.part", re.DOTALL)
 
 
 class Backup(Protocol):
@@ -79,17 +84,52 @@ def take(repl: Repl, entries: list[Entry], place: Path, moved: Callable[[int], N
 
 @contextmanager
 def _opened(place: Path) -> Iterator[Backup]:
+    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # one named for the board
+    _sweep(place)
+    part = place.with_name(f"{place.name}.{os.getpid()}.part")
     if place.suffix == ".tar":
-        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # one named for the board
-        with private_file.new(place) as stream, tarfile.open(fileobj=stream, mode="w") as tar:
-            yield _Tar(tar)
+        with private_file.new(part) as stream:
+            with tarfile.open(fileobj=stream, mode="w") as tar:
+                yield _Tar(tar)
+            stream.flush()
+            os.fsync(stream.fileno())
+            _name(part, place)
         return
-    place.mkdir(mode=0o700, parents=True)  # ours, so that all of it may go
+    part.mkdir(mode=0o700)  # ours, so that all of it may go
     try:
-        yield _Folder(place)
+        yield _Folder(part)
+        _name(part, place)
     except BaseException:
-        shutil.rmtree(place)
+        shutil.rmtree(part)
         raise
+
+
+def _name(part: Path, place: Path) -> None:
+    if os.path.lexists(place):  # made meanwhile by another program
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    part.rename(place)
+
+
+def _sweep(place: Path) -> None:
+    """Remove what a killed program left of a backup at this place."""
+    for part in place.parent.iterdir():
+        found = _PART.fullmatch(part.name)
+        if found and found["name"] == place.name and not _runs(int(found["pid"])):
+            shutil.rmtree(part) if part.is_dir() else part.unlink()
+
+
+def _runs(process: int) -> bool:
+    if process == os.getpid():  # who had our number before
+        return False
+    if sys.platform == "win32":  # which has no signal that does nothing
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 class _Folder:

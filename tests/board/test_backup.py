@@ -1,5 +1,10 @@
 """The backup of a board's files: whole, where it was meant to be, and never over another."""
 
+import os
+import signal
+import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -52,3 +57,56 @@ def test_a_backup_may_lie_in_a_folder_named_for_its_board(tmp_path: Path) -> Non
         Files(), [Entry("/a", False, 4)], backup.free(str(pattern), MAC), lambda size: None
     )
     assert (tmp_path / MAC.hex() / "files.tar").exists()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from host_tools.repl import Entry
+from host_tools.retrofit import backup
+class Board:
+    def get(self, path, moved, size):
+        if path == "/b":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return b"password"
+entries = [Entry("/a", False, 8), Entry("/b", False, 8)]
+backup.take(Board(), entries, Path(sys.argv[1]), lambda size: None)
+"""
+
+
+@pytest.mark.parametrize("name", ["old.tar", "old"])
+def test_what_a_killed_program_left_is_no_backup_and_goes_with_the_next(
+    tmp_path: Path, name: str
+) -> None:
+    place = tmp_path / name
+    done = subprocess.run([sys.executable, "-c", KILLED, str(place)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    assert left.suffix == ".part"
+    assert stat.S_IMODE(left.stat().st_mode) & 0o077 == 0
+    (tmp_path / f"{name}.{os.getpid()}.part.txt").touch()  # somebody's own
+    alive = tmp_path / f"{name}.{os.getppid()}.part"
+    alive.touch()
+    (tmp_path / f"{name}.{os.getpid()}.part").touch()  # of who had our number before
+    assert backup.free(str(place), MAC) == place
+    backup.take(Files(), [Entry("/a", False, 4)], place, lambda size: None)
+    assert not left.exists()
+    assert len(list(tmp_path.iterdir())) == 3
+    assert alive.exists()
+
+
+@pytest.mark.parametrize("name", ["old.tar", "old"])
+def test_a_backup_that_another_program_made_meanwhile_stays(tmp_path: Path, name: str) -> None:
+    place = tmp_path / name
+
+    def moved(size: int) -> None:
+        place.mkdir()
+
+    class Slow(Files):
+        def get(self, path: str, moved: Any = None, size: int | None = None) -> bytes:
+            moved(4)
+            return b"data"
+
+    with pytest.raises(RetrofitFailure, match=r"can not write .*: File exists"):
+        backup.take(Slow(), [Entry("/a", False, 4)], place, moved)
+    assert list(tmp_path.rglob("*")) == [place]
