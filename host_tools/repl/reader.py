@@ -74,13 +74,6 @@ class Reader:
         del self._held[:1]
         return data
 
-    def settle(self) -> None:
-        """Forget all that comes until nothing comes for a moment, five seconds at most."""
-        deadline = time.monotonic() + 5
-        self._held.clear()
-        while self._more(min(deadline, time.monotonic() + 2 * _LOOK)):
-            self._held.clear()
-
     def clear(self) -> None:
         """Forget all that has come up to now, of what comes without end a part."""
         forgotten = 0

@@ -4,6 +4,7 @@ Owns the protocol, as MicroPython's docs ("The MicroPython Interactive Interpret
 shared/runtime/pyexec.c have it. Doesn't own what is run; files.py moves files by it.
 """
 
+import secrets
 import struct
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from keystead.failure import printable
 _INTERRUPT, _RAW, _FRIENDLY, _END = b"\x03", b"\x01", b"\x02", b"\x04"
 _PASTE = b"\x05A\x01"
 _BANNER = b"raw REPL; CTRL-B to exit\r\n>"
+_PATIENCE = 30.0  # seconds for an answer: flash that must be erased first takes a while
 _ATTEMPT = 0.25  # seconds for the first attempt to stop what runs; each next has twice that
 _LONGEST_ATTEMPT = 2.0
 _UNSAID = "an exception; what it said is not repeated, as its key was on this line"
@@ -44,31 +46,34 @@ class Repl:
         """Stop what runs on the board and get to its raw REPL, within so many seconds."""
         deadline = time.monotonic() + timeout
         attempts = 1
-        while not self._interrupted(min(deadline, time.monotonic() + self._patience(attempts))):
+        while not self._entered(self._patience(attempts), deadline):
             if time.monotonic() >= deadline:
                 raise NoAnswer(
                     f"no REPL answers within {timeout:g} s: is MicroPython on the board, and is"
                     f" it running{self._reader.last_words()}"
                 )
             attempts += 1
-        if attempts > 1:  # the banners of the others may come yet
-            self._reader.settle()
 
     @staticmethod
     def _patience(attempt: int) -> float:
         return min(_LONGEST_ATTEMPT, _ATTEMPT * (1 << min(attempt, 8) - 1))
 
-    def _interrupted(self, deadline: float) -> bool:
+    def _entered(self, patience: float, deadline: float) -> bool:
         self._send(b"\r" + _INTERRUPT)
         self._reader.clear()
         self._send(b"\r" + _RAW)
+        word = secrets.token_hex(4).encode()
         try:
-            self._reader.until(_BANNER, deadline, "raw REPL")
+            self._reader.until(_BANNER, min(deadline, time.monotonic() + patience), "raw REPL")
+            # earlier attempts have banners too, however late: all of them come before this word
+            self._send(b"print('%s')" % word + _END)
+            within = min(deadline, time.monotonic() + _LONGEST_ATTEMPT)
+            self._reader.until(word + b"\r\n\x04\x04>", within, "answer")
         except NoAnswer:
             return False
         return True
 
-    def exec(self, code: str, timeout: float = 10) -> str:
+    def exec(self, code: str, timeout: float = _PATIENCE) -> str:
         """Run code on the board; return what it printed, lines ended by "\\n".
 
         timeout: seconds until it must have ended. Raises Raised if the code did.
@@ -84,7 +89,7 @@ class Repl:
 
     def start(self, code: str, deadline: float | None = None) -> None:
         """Run code and do not wait for its end, as when it resets the board."""
-        deadline = time.monotonic() + 10 if deadline is None else deadline
+        deadline = time.monotonic() + _PATIENCE if deadline is None else deadline
         source = code.encode()
         if self._pastes:
             self._send(_PASTE)
@@ -124,17 +129,17 @@ class Repl:
             said = "" if self.hushed else f": it said {answer!r}"
             raise ReplError(f"the board did not take the code{said}")
 
-    def evaluate(self, code: str, timeout: float = 10) -> object:
+    def evaluate(self, code: str, timeout: float = _PATIENCE) -> object:
         """Return the value of an expression: numbers, text, bytes and what is made of them."""
         return self.evaluate_printed(f"print(repr(({code})))", timeout)
 
-    def evaluate_printed(self, code: str, timeout: float = 10) -> object:
+    def evaluate_printed(self, code: str, timeout: float = _PATIENCE) -> object:
         """Return the value that code prints as its repr(), and prints nothing else."""
         printed = self.exec(code, timeout).strip()
         said = "" if self.hushed else f": {printable(printed[:80])}"
         return plain(printed, f"the board's answer is not a plain value{said}")
 
-    def soft_reset(self, timeout: float = 10) -> None:
+    def soft_reset(self, timeout: float = _PATIENCE) -> None:
         """Start MicroPython again, without main.py; the REPL stays the raw one."""
         deadline = time.monotonic() + timeout
         self._send(_END)

@@ -28,7 +28,7 @@ class Console:
             self.said += data
             self._news.notify_all()
 
-    def wait_for(self, words: bytes, seconds: float = 20) -> bytes:
+    def wait_for(self, words: bytes, seconds: float = 60) -> bytes:
         """Wait until these words have been said; return all up to them, and forget that."""
         with self._news:
             assert self._news.wait_for(lambda: words in self.said, seconds), self.said[-500:]
@@ -50,7 +50,7 @@ def repl_of(board: VirtualBoard) -> Iterator[Repl]:
     line = open_line(board.urls[0])
     try:
         repl = Repl(line)
-        repl.enter()
+        repl.enter(60)
         yield repl
         repl.leave()
     finally:

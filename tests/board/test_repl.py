@@ -106,11 +106,11 @@ open("/sd/other", "w").close()
 def test_code_that_does_not_end_is_given_up_and_can_be_stopped(repl: Repl) -> None:
     with pytest.raises(NoAnswer, match="no end of what the code prints in time"):
         repl.exec("import time\nwhile True: time.sleep(1)", timeout=0.2)
-    repl.enter()
+    repl.enter(60)
     assert repl.evaluate("1") == 1
     with pytest.raises(NoAnswer):
         repl.exec("while True: print('on and on')", timeout=0.3)
-    repl.enter()
+    repl.enter(60)
     assert repl.evaluate("2") == 2
 
 
@@ -305,6 +305,34 @@ def test_a_port_that_goes_is_told_of() -> None:
     repl = Repl(Scripted(error=serial.SerialException("device reports readiness to read but ...")))
     with pytest.raises(LineLost, match="the line to the board broke: device reports"):
         repl.exec("pass")
+
+
+class Late(Scripted):
+    """A board that is slow: the first Ctrl-A gets its banner when something follows the second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._late: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        super().write(data)
+        self._answers += self._late
+        self._late = []
+        if data == b"\r\x01" and self.sent.count(data) == 2:
+            self._answers, self._late = [BANNER], [BANNER]
+        elif data.startswith(b"print('"):
+            self._answers += [b"OK", data[len("print('") : -len("')\x04")], b"\r\n\x04\x04>"]
+        elif data == b"\x05A\x01":
+            self._answers += [b"R\x01\x80\0\x01"]
+        elif data == b"\x04":
+            self._answers += [b"\x04", b"5\r\n\x04", b"\x04>"]
+        return len(data)
+
+
+def test_a_banner_that_was_asked_for_before_is_no_answer_to_what_comes_after() -> None:
+    repl = Repl(Late())
+    repl.enter(60)
+    assert repl.exec("look()") == "5\n"
 
 
 def test_what_is_no_repl_is_told_of_with_its_last_words() -> None:
