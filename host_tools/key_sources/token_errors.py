@@ -1,5 +1,7 @@
 """What a PKCS#11 token's error codes mean to a person: one line each (PKCS#11 2.40, 5.1)."""
 
+import contextlib
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -42,7 +44,17 @@ def told(what: str, token: Any = None) -> Iterator[None]:
     try:
         yield
     except errors.PKCS11Error as error:
+        _forget_what_openssl_noted()
         raise CommandError(f"{what}: {_words(error)}{_tries(error, token)}") from None
+
+
+# a module like SoftHSM2 is built on the very OpenSSL that Python's ssl has, and what it leaves in
+# the thread's queue of errors comes out of ssl's next call, e.g. as BAD_DECRYPT of a CA's file
+def _forget_what_openssl_noted() -> None:
+    with contextlib.suppress(ssl.SSLError):
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).set_ciphers(
+            "none of these"
+        )  # it empties the queue
 
 
 def _words(error: Exception) -> str:

@@ -3,10 +3,12 @@
 import base64
 import functools
 import os
+import ssl
 import stat
 from dataclasses import dataclass
 
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -138,6 +140,13 @@ def test_a_wrong_pin_is_told_and_not_tried_twice(tokens, monkeypatch):
     monkeypatch.setenv("KEYSTEAD_PIN", PIN)
     with open_source(tokens.uri(KEY)) as source:
         assert len(source.derive(NAME)) == 32
+
+
+def test_after_a_wrong_pin_tls_works_as_before(tokens, monkeypatch):
+    ca = ssl.PEM_cert_to_DER_cert(trustme.CA().cert_pem.bytes().decode())
+    monkeypatch.setenv("KEYSTEAD_PIN", "111111")
+    refusal(tokens.uri(KEY))
+    ssl.create_default_context(cadata=ca)  # the token's OpenSSL is Python's
 
 
 @dataclass
