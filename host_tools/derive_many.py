@@ -86,13 +86,14 @@ def _spread(
     lines: list[Connection] = []
     processes = []
     try:
-        for _ in range(count):
-            ours, theirs = fork.Pipe()
-            process = fork.Process(target=_serve, args=(work, theirs, ours), daemon=True)
-            process.start()
-            theirs.close()
-            lines.append(ours)
-            processes.append(process)
+        with _ctrl_c_later():  # it would find a process that does not ignore it yet, and loudly
+            for _ in range(count):
+                ours, theirs = fork.Pipe()
+                process = fork.Process(target=_serve, args=(work, theirs, ours), daemon=True)
+                process.start()
+                theirs.close()
+                lines.append(ours)
+                processes.append(process)
         yield from _turns(lines, blocks)
     finally:
         for process in processes:
@@ -101,6 +102,16 @@ def _spread(
             line.close()
         for process in processes:
             process.join()
+
+
+@contextmanager
+def _ctrl_c_later() -> Iterator[None]:
+    """Hold Ctrl-C back from this process, and for good from those that are forked meanwhile."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 # each has one block: whoever is asked for a result takes the next, so nobody waits for two

@@ -172,7 +172,7 @@ def read_out(process):
 def alive(process):
     try:
         return "State:\tZ" not in Path(f"/proc/{process}/status").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter if it goes while it is read
         return False
 
 
@@ -211,6 +211,24 @@ def test_ctrl_c_ends_all_of_them_in_silence(midway):
     os.killpg(midway.pid, signal.SIGINT)
     assert read_out(midway) == ("", 130)
     assert [one for one in group if alive(one)] == []
+
+
+# strikes each process at once, as Ctrl-C at a terminal may
+STRUCK_AT_BIRTH = """
+import os, signal
+from host_tools.derive_many import FORMS, texts
+from host_tools.key_sources import HeldKey
+os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGINT))
+for text in texts(HeldKey(bytes(64), "it"), [b"a", b"b", b"c"], FORMS["tsv"], 2):
+    print(text.decode().partition("\\t")[0])
+"""
+
+
+def test_ctrl_c_that_comes_before_a_process_ignores_it_says_nothing_either():
+    done = subprocess.run(
+        [sys.executable, "-c", STRUCK_AT_BIRTH], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "a\nb\nc\n", "")
 
 
 @SEVERAL
