@@ -6,6 +6,7 @@ Owns which ports there are and how they are opened. Doesn't own what is said ove
 import argparse
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -108,11 +109,20 @@ def _group(device: str) -> str:
 def _holder(device: str) -> str:
     """Return who has a device open, as far as this user may see it."""
     real = os.path.realpath(device)
-    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
-        process = descriptor.parent.parent
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            if process.name != str(os.getpid()) and os.readlink(descriptor) == real:
+            if process.name != str(os.getpid()) and _has_open(process, real):
                 return f"{(process / 'comm').read_text().strip()} (process {process.name})"
         except OSError:  # another's process, or one that ended
             continue
     return "another program"
+
+
+def _has_open(process: Path, file: str) -> bool:
+    """Tell whether a process of /proc has a file open; OSError if it ended."""
+    with os.scandir(process / "fd") as descriptors:  # a glob would raise what it can not list
+        for descriptor in descriptors:
+            with suppress(FileNotFoundError):  # closed meanwhile
+                if os.readlink(descriptor) == file:
+                    return True
+    return False

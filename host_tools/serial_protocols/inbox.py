@@ -12,16 +12,22 @@ from serial import PortNotOpenError, SerialException  # type: ignore[import-unty
 
 _AT_ONCE = 1 << 16
 _KEPT = 1 << 20  # bytes; who sends more than is read loses the oldest, as at a UART
+_LOOK = 0.5  # seconds of one wait: a machine that stood still amid it has lost no more than that
 _ROUNDS = 64  # times that what has come is taken at once: some send without end
 
 
 class Inbox:
     """Bytes of one connection; decode: takes what came, returns what of it is data."""
 
-    def __init__(self, connection: socket.socket, decode: Callable[[bytes], bytes] = bytes):
+    def __init__(
+        self,
+        connection: socket.socket,
+        decode: Callable[[bytes], bytes] = bytes,
+        clock: Callable[[], float] = time.monotonic,
+    ):
         self.data = bytearray()
         self.ended = False  # nothing more will come
-        self._connection, self._decode = connection, decode
+        self._connection, self._decode, self._clock = connection, decode, clock
         self._selector = selectors.DefaultSelector()
         self._selector.register(connection, selectors.EVENT_READ)
 
@@ -49,12 +55,24 @@ class Inbox:
                 break
         return len(self.data)
 
+    def look(self, left: float) -> tuple[bool, float]:
+        """Wait a part of what is left and take what came; return whether any, and the rest."""
+        begun, look = self._clock(), min(left, _LOOK)
+        came = self.pull(look)
+        return came, left - (min(self._clock() - begun, look) if came else look)
+
     def read(self, size: int, timeout: float | None) -> bytes:
-        """Return size bytes, or what has come when timeout seconds are over."""
-        deadline = None if timeout is None else time.monotonic() + timeout
+        """Return size bytes, or what has come when timeout seconds are over.
+
+        Time in which the machine stood still is not counted: the other end may have, too.
+        """
+        left = timeout
         while len(self.data) < size and not self.ended:
-            left = None if deadline is None else max(deadline - time.monotonic(), 0)
-            if not self.pull(left) and left == 0:
+            if left is None:
+                self.pull(None)
+                continue
+            came, left = self.look(left)
+            if not came and left == 0:
                 break
         if self.ended and not self.data and size:
             raise SerialException("the other end has closed the connection")

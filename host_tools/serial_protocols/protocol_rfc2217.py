@@ -7,7 +7,6 @@ one waits on the socket, renegotiates when a parameter changed, reads in bulk an
 
 import struct
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -30,7 +29,7 @@ class Serial(InboxPort, rfc2217.Serial):  # type: ignore[misc]
         """Connect and negotiate; SerialException."""
         if self._port is None or self.is_open:
             raise SerialException("Port must be configured before, and opened once")
-        self.logger, self._network_timeout = None, 3
+        self.logger, self._network_timeout = None, 10
         self._ignore_set_control_answer = self._poll_modem_state = False
         self._socket = connect(self.from_url(self.portstr), self.portstr)
         self._unparsed = bytearray()
@@ -160,12 +159,11 @@ class Serial(InboxPort, rfc2217.Serial):  # type: ignore[misc]
             self._wait(item.is_ready, f"it does not answer to {name}")
 
     def _wait(self, ready: Callable[[], bool], why: str) -> None:
-        deadline = time.monotonic() + self._network_timeout
+        left = float(self._network_timeout)
         while not ready():
-            left = deadline - time.monotonic()
             if left <= 0:
                 raise SerialException(f"{self.portstr}: {why}")
-            self._inbox.pull(left)
+            _, left = self._inbox.look(left)
             if self._inbox.ended:
                 raise self._closed()
 

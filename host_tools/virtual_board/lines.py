@@ -5,6 +5,7 @@ around the bytes (rfc2217_line).
 """
 
 import asyncio
+from contextlib import suppress
 from typing import Protocol
 
 from host_tools.errors import CommandError
@@ -103,10 +104,15 @@ class Client(asyncio.Protocol):
         self.accepted()
 
     def _refuse(self) -> None:
+        first = self.line.client
+        if first is None or first.transport.is_closing():  # heard just now: it is all but gone
+            self._timer = asyncio.get_running_loop().call_later(_GRACE, self._refuse)
+            return
         self.line.waiting.remove(self)
-        host, port = (self.line.client or self).transport.get_extra_info("peername")[:2]
+        host, port = first.transport.get_extra_info("peername")[:2]
         self.transport.write(f"port is in use by {host}:{port}\r\n".encode())
-        self.transport.write_eof()
+        with suppress(OSError):  # it did not wait for that
+            self.transport.write_eof()
         # what it has sent must be read, or else closing would take back the line above
         self.transport.resume_reading()
         asyncio.get_running_loop().call_later(_FAREWELL, self.transport.abort)

@@ -17,7 +17,7 @@ _FAST = "import sys, host_tools.serial_line as s; s.use_fast_protocols(); import
 
 
 @contextmanager
-def connected(url: str, stub: bool = True, attempts: int = 2) -> Iterator[ESPLoader]:
+def connected(url: str, stub: bool = True, attempts: int = 7) -> Iterator[ESPLoader]:
     """Reset into the loader, detect the chip and attach its flash, as esptool's commands do."""
     use_fast_protocols()
     log.set_verbosity("silent")

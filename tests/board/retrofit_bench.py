@@ -27,6 +27,7 @@ GROUP_KEY = bytes(range(64))
 MAC = bytes.fromhex("a0b1c2d3e4f5")
 NAME = "sn-7-mac-a0-b1-c2-d3-e4-f5"
 TICKING = b"import time\nwhile True:\n    print('tick')\n    time.sleep(0.02)\n"
+PATIENCE = 60.0  # seconds: a busy machine may stand still for many
 OWN = {"main.py": TICKING, "boot.py": b"print('booted')\n", "data/log.txt": b"x" * 5000}
 
 
@@ -131,7 +132,7 @@ def retrofit(
     wanted: dict[str, Any] = {"given": (), "backup": None, "version": keystead.__version__}
     owner = Owner(order.pop("whose", record()))
     what = Order(lambda facts: content, **{**wanted, **order})
-    return Retrofit(Meeting(port, what, owner, told, patience=5))
+    return Retrofit(Meeting(port, what, owner, told, PATIENCE))
 
 
 def run(board: VirtualBoard, content: Mapping[str, bytes], **order: Any) -> Any:

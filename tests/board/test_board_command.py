@@ -33,7 +33,7 @@ def on_the_bench(*words: object) -> Iterator[subprocess.Popen[str]]:
 
 def refusal(*words: object) -> str:
     with on_the_bench(*words) as process:
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=100)
         assert process.returncode in (1, 2)
     return said
 
@@ -57,7 +57,7 @@ def test_boards_say_where_they_are_and_have_buttons(tmp_path: Path) -> None:
         process.stdin.close()
         assert process.stderr
         assert process.stderr.read() == "there are reset, boot, off, on and boards 1 to 2\n"
-        assert process.wait(30) == 0
+        assert process.wait(100) == 0
 
 
 def test_ctrl_c_ends_it_and_a_kept_flash_keeps_its_mac(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_ctrl_c_ends_it_and_a_kept_flash_keeps_its_mac(tmp_path: Path) -> None:
         assert process.stdout
         assert process.stdout.readline().startswith("ESP32-C3 02:00:00:00:00:07  rfc2217://")
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
+        assert process.wait(100) == 130
         assert "Traceback" not in (process.stderr.read() if process.stderr else "")
 
 
@@ -83,7 +83,7 @@ def test_a_board_that_was_killed_goes_with_its_flash_when_the_next_one_starts() 
         killed.wait()
         with on_the_bench(*words) as following:
             assert flash_of(following).exists()
-            assert not left.parent.exists()
+            until(lambda: not left.parent.exists())  # another's sweep may be at it
             assert kept.exists()
         assert not alive.poll()
     assert not kept.parent.exists()

@@ -1,6 +1,8 @@
 """What goes wrong with a virtual board goes wrong as on a real one, and can be asked for."""
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from subprocess import CalledProcessError
 
 import pytest
@@ -17,7 +19,7 @@ from host_tools.virtual_board.farm import BoardSetting, VirtualBoard
 from host_tools.virtual_board.faults import Fault
 from host_tools.virtual_board.wire import Wire
 from tests.board.esptool_bench import connected, tool, written
-from tests.board.test_lines import REPLY, REQUEST, synced
+from tests.board.test_lines import PATIENT, REPLY, REQUEST, synced, until
 
 NOISE = random.Random(6).randbytes(60_000)
 OLD = b"old "
@@ -98,22 +100,29 @@ def test_a_fault_strikes_once_or_each_time_that_the_port_is_opened(every: bool) 
 # - - - boards
 
 
-def write(board: VirtualBoard, data: bytes) -> None:
-    with connected(board.urls[0], attempts=1) as esp:
+def write(board: VirtualBoard, data: bytes, attempts: int = 7) -> None:
+    with connected(board.urls[0], attempts=attempts) as esp:
         cmds.write_flash(esp, [(0x10000, data)], no_compress=True, no_progress=True)
 
 
-def test_a_power_cut_leaves_what_was_written_and_a_dead_chip(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(ESPLoader.flash_block, "__defaults__", (0.3, False))  # seconds of patience
+@contextmanager
+def impatient() -> Iterator[None]:
+    """Have esptool wait a second, not three, for the answer to a block that it sent."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ESPLoader.flash_block, "__defaults__", (1.0, False))
+        yield
+
+
+def test_a_power_cut_leaves_what_was_written_and_a_dead_chip(tmp_path) -> None:
     flash = written(tmp_path, "flash.bin", b"\xff" * 4 + OLD * 0xFFFF)
     with farm.started([struck("power cut at byte 20001", flash=flash)]) as (board,):
-        with pytest.raises(FatalError):
+        with impatient(), pytest.raises(FatalError):
             write(board, NOISE)
         assert not board.powered
         assert board.flash.read(0x10000, 20004) == NOISE[:20000] + b"\xff" * 4
         assert board.flash.read(0x18000, 4) == OLD
         with pytest.raises(FatalError, match="No serial data received"):
-            write(board, NOISE)
+            write(board, NOISE, attempts=1)
         board.power_on()
         write(board, NOISE)
         assert board.flash.read(0x10000, len(NOISE)) == NOISE
@@ -127,12 +136,12 @@ def test_a_power_cut_leaves_what_was_written_and_a_dead_chip(tmp_path, monkeypat
     ],
 )  # fmt: skip
 def test_what_esptool_wrote_over_a_bad_line_is_right_or_esptool_says_so(
-    fault: str, monkeypatch: pytest.MonkeyPatch
+    fault: str,
 ) -> None:
-    monkeypatch.setattr(ESPLoader.flash_block, "__defaults__", (0.3, False))  # seconds of patience
     with farm.started([struck(fault)]) as (board,):
         try:
-            write(board, NOISE)
+            with impatient():
+                write(board, NOISE)
             failed = False
         except FatalError:
             failed = True
@@ -160,8 +169,10 @@ def test_a_byte_that_is_lost_or_flipped_spoils_one_command(fault: str) -> None:
         board.power_on()
         with open_line(board.urls[0], timeout=0.3) as port:
             good = []
-            for _ in range(10):
+            for number in range(1, 11):
                 port.write(REQUEST)
+                until(lambda end=number: board.wire.to_chip.total == end * len(REQUEST))
+                board.power_on()  # it is on: waits until the answer has been sent
                 good.append(port.read(len(REPLY) * 8) == REPLY * 8)
         assert good.count(False) in (1, 2)
         assert good[-1]
@@ -170,7 +181,7 @@ def test_a_byte_that_is_lost_or_flipped_spoils_one_command(fault: str) -> None:
 def test_a_byte_flipped_on_the_way_back_is_seen_by_the_host() -> None:
     with farm.started([struck("flip bit 0 at 3 to host", download=True)]) as (board,):
         board.power_on()
-        with open_line(board.urls[0], timeout=1) as port:
+        with open_line(board.urls[0], timeout=PATIENT) as port:
             port.write(REQUEST)
             assert port.read(len(REPLY)) == REPLY[:2] + bytes((REPLY[2] ^ 1,)) + REPLY[3:]
 
@@ -178,14 +189,15 @@ def test_a_byte_flipped_on_the_way_back_is_seen_by_the_host() -> None:
 def test_a_stuck_port_answers_again_after_power_was_off() -> None:
     with farm.started([struck("stuck after 60", download=True)]) as (board,):
         board.power_on()
-        with open_line(board.urls[0], timeout=0.3) as port:
+        with open_line(board.urls[0], timeout=PATIENT) as port:
             assert synced(port)
+            port.timeout = 0.3
             assert not synced(port)
             board.press_reset(download=True)
             assert not synced(port)
             board.power_off()
             board.power_on(download=True)
-            port.timeout = 5
+            port.timeout = PATIENT
             assert synced(port)
 
 

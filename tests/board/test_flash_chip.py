@@ -25,7 +25,10 @@ def test_a_new_flash_is_blank(chip: FlashChip) -> None:
     assert chip.path.stat().st_size == SIZE
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=50,
+)
 @given(st.lists(writes | erases, max_size=12))
 def test_it_keeps_what_nor_flash_keeps(chip: FlashChip, steps) -> None:
     chip.erase(0, SIZE)

@@ -20,10 +20,11 @@ from tests.board.test_rom_loader import SYNC
 REQUEST = b"\xc0\x00\x08\x24\x00\x00\x00\x00\x00" + SYNC + b"\xc0"
 REPLY = bytes.fromhex("c0 01080400 07071220 00000000 c0")
 READ_MAC = bytes.fromhex("c0 000a0400 00000000 44880060 c0")
+PATIENT = 60  # seconds for what will come; the others in here are for what will not
 DOWNLOADING = BoardSetting(rfc2217=("127.0.0.1", 0), socket=("127.0.0.1", 0), download=True)
 
 
-def until(condition: Callable[[], object], seconds: float = 10) -> None:
+def until(condition: Callable[[], object], seconds: float = PATIENT) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
@@ -50,7 +51,7 @@ def change_baud(rate: int) -> bytes:
 
 @pytest.mark.parametrize("rate", [9600, 115200, 460800, 921600])
 def test_the_rom_finds_the_rate_of_its_client(board: VirtualBoard, rate: int) -> None:
-    with open_line(board.urls[0], rate, timeout=5) as port:
+    with open_line(board.urls[0], rate, timeout=PATIENT) as port:
         assert synced(port)
 
 
@@ -60,13 +61,13 @@ def test_beyond_its_limit_the_rom_hears_noise(board: VirtualBoard) -> None:
 
 
 def test_a_client_at_another_rate_than_the_chip_is_not_understood(board: VirtualBoard) -> None:
-    with open_line(board.urls[0], 115200, timeout=5) as port:
+    with open_line(board.urls[0], 115200, timeout=PATIENT) as port:
         assert synced(port)
         port.write(change_baud(460800))
         assert port.read(14)[:3] == b"\xc0\x01\x0f"  # still at the old rate
         port.timeout = 0.3
         assert not synced(port)
-        port.timeout = 5
+        port.timeout = PATIENT
         port.baudrate = 460800
         assert synced(port)
         board.press_reset(download=True)
@@ -75,7 +76,7 @@ def test_a_client_at_another_rate_than_the_chip_is_not_understood(board: Virtual
 
 
 def test_a_console_at_another_rate_shows_noise(board: VirtualBoard) -> None:
-    with open_line(board.urls[0], 9600, timeout=1) as port:
+    with open_line(board.urls[0], 9600, timeout=PATIENT) as port:
         board.press_reset()
         noise = garbled(board.model.said(1, False))
         assert port.read(len(noise)) == noise
@@ -88,7 +89,7 @@ def test_garbage_looks_like_no_frame() -> None:
 def test_a_byte_of_telnet_goes_through_as_data(board: VirtualBoard) -> None:
     data = bytes(range(256)) * 40
     body = (len(data) + 16).to_bytes(2, "little")
-    with open_line(board.urls[0], timeout=5) as port:
+    with open_line(board.urls[0], timeout=PATIENT) as port:
         assert synced(port)
         board.flash.write(0, b"\xff\xff\x00\xff" * 16)
         port.write(bytes.fromhex("c0 000e0800 00000000 00000000 40000000 c0"))
@@ -104,7 +105,7 @@ def test_a_byte_of_telnet_goes_through_as_data(board: VirtualBoard) -> None:
 def test_pysertials_own_client_is_served_too(board: VirtualBoard) -> None:
     from serial.rfc2217 import Serial
 
-    with Serial(board.urls[0], 115200, timeout=5) as port:
+    with Serial(f"{board.urls[0]}?timeout={PATIENT}", 115200, timeout=PATIENT) as port:
         assert synced(port)
         assert port.cts
         port.rts = True
@@ -117,25 +118,46 @@ def test_pysertials_own_client_is_served_too(board: VirtualBoard) -> None:
 @pytest.mark.parametrize("line", [0, 1], ids=["rfc2217", "socket"])
 def test_a_second_client_is_told_who_is_there(board: VirtualBoard, line: int) -> None:
     url = board.urls[line]
-    with open_line(url, timeout=5) as first:
+    with open_line(url, timeout=PATIENT) as first:
         assert synced(first)
         if line == 0:
             with pytest.raises(CommandError, match=r"port is in use by 127\.0\.0\.1:\d+$"):
                 open_line(url)
         else:
-            second = open_line(url)
+            second = open_line(url, timeout=PATIENT)
             assert second.read(24) == b"port is in use by 127.0."
         assert synced(first)
-    with open_line(url, timeout=5) as port:
+    with open_line(url, timeout=PATIENT) as port:
         assert synced(port)
 
 
 def test_who_comes_while_the_first_hangs_up_is_let_in(board: VirtualBoard) -> None:
     address = board.urls[1].removeprefix("socket://").split(":")
     for _ in range(20):
-        with socket.create_connection((address[0], int(address[1])), 5) as client:
+        with socket.create_connection((address[0], int(address[1])), PATIENT) as client:
             client.sendall(REQUEST)
             assert client.recv(1) == b"\xc0"
+
+
+def test_who_was_about_to_be_refused_when_the_first_hung_up_is_let_in() -> None:
+    async def story() -> None:
+        async with farm.powered(replace(DOWNLOADING, rfc2217=None)) as board:
+            [line] = board.lines
+            host, port = line.url.removeprefix("socket://").split(":")
+            hosts = [await asyncio.open_connection(host, int(port)) for _ in range(2)]
+            while not line.waiting:
+                await asyncio.sleep(0)
+            [waits] = line.waiting
+            waits._timer.cancel()
+            line.client.transport.close()
+            waits._refuse()  # its time is over in the same turn of a loop that was held up
+            async with asyncio.timeout(PATIENT):
+                while line.client is not waits:
+                    await asyncio.sleep(0)
+            for _, writer in hosts:
+                writer.close()
+
+    asyncio.run(story())
 
 
 def test_a_port_that_is_taken_is_said() -> None:
@@ -157,12 +179,12 @@ def test_garbage_at_the_telnet_end_harms_nobody(board: VirtualBoard) -> None:
         b"\xff\xfa\xff\xf0",
         b"GET",
     ):
-        with socket.create_connection((host, int(port)), 5) as client:
+        with socket.create_connection((host, int(port)), PATIENT) as client:
             client.sendall(garbage)
             client.shutdown(socket.SHUT_WR)
             while client.recv(4096):
                 pass
-    with open_line(board.urls[0], timeout=5) as line:
+    with open_line(board.urls[0], timeout=PATIENT) as line:
         assert synced(line)
 
 
@@ -187,11 +209,11 @@ def test_a_terminal_is_opened_closed_and_opened_again() -> None:
     with farm.started([setting]) as (board,):
         board.power_on()
         for rate in (115200, 460800):
-            with open_line(board.urls[0], rate, timeout=5) as port:
+            with open_line(board.urls[0], rate, timeout=PATIENT) as port:
                 assert synced(port)
             board.press_reset(download=True)
         with open_line(board.urls[0], 115200, timeout=0.2) as port:
-            port.timeout = 5
+            port.timeout = PATIENT
             assert synced(port)
             port.write(change_baud(460800))
             port.read(14)
@@ -207,7 +229,7 @@ def test_power_and_buttons_over_all_lines() -> None:
         board.power_on()
         assert b"SPI_FAST_FLASH_BOOT" in port.read(100)
         board.press_reset(download=True)
-        port.timeout = 5
+        port.timeout = PATIENT
         assert synced(port)
 
 
@@ -218,7 +240,7 @@ def test_each_board_of_a_farm_has_its_own_ports_and_state() -> None:
         for number, board in enumerate(farmed):
             board.power_on()
             with open_line(board.urls[0], timeout=0.3) as port:
-                port.timeout = 5 if number % 2 == 0 else 0.3
+                port.timeout = PATIENT if number % 2 == 0 else 0.3
                 assert synced(port) == (number % 2 == 0)
                 if number % 2 == 0:
                     port.write(READ_MAC)
@@ -228,7 +250,7 @@ def test_each_board_of_a_farm_has_its_own_ports_and_state() -> None:
 def test_at_a_real_pace_bytes_take_ten_bits_each() -> None:
     with farm.started([replace(DOWNLOADING, paced=True)]) as (board,):
         board.power_on()
-        with open_line(board.urls[0], 9600, timeout=5) as port:
+        with open_line(board.urls[0], 9600, timeout=PATIENT) as port:
             port.write(change_baud(9600))  # the ROM finds its client's rate
             port.read(14)
             begun = time.monotonic()

@@ -28,6 +28,7 @@ from tests.board.repl_bench import running
 from tests.board.retrofit_bench import (
     NAME,
     OWN,
+    PATIENCE,
     Owner,
     Quiet,
     files_of,
@@ -66,7 +67,7 @@ def run(
 ) -> None:
     order = Order(lambda facts: content, given=(), backup=None, version=keystead.__version__)
     with plugged(board) as port:
-        Retrofit(Meeting(port, order, owner, told or Quiet(board), patience=5)).run()
+        Retrofit(Meeting(port, order, owner, told or Quiet(board), PATIENCE)).run()
 
 
 def test_a_board_is_good_when_it_is_sure_that_it_stays_so(

@@ -48,6 +48,7 @@ from tests.board.retrofit_bench import (
     retrofit,
     run,
 )
+from tests.ports import unheard
 
 ROOT = Path(__file__).parents[2]
 
@@ -201,11 +202,11 @@ def test_a_wait_that_is_too_short_for_a_first_boot_is_warned_of(
 ) -> None:
     config = tmp_path / "config.json"
     config.write_text('{"wifi": [{"ssid": "hall", "password": "its password"}], "spread": 50}')
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = f"socket://127.0.0.1:{server.getsockname()[1]}"
-    words = ["--port", port, "--id-scope", "0ne1", "--serial", "7", "--dry-run"]
+    words = ["retrofit", "--id-scope", "0ne1", "--serial", "7", "--dry-run"]
+    words += ["--config", str(config), "--port"]
     for seconds, warned in (("79", True), ("80", False)):
-        assert cli.main(["retrofit", *words, "--config", str(config), "--register", seconds]) == 1
+        with unheard() as port:
+            assert cli.main([*words, f"socket://127.0.0.1:{port}", "--register", seconds]) == 1
         told = capsys.readouterr().err
         assert ("warning: --register 79: a first boot waits up to 50 s" in told) == warned
 

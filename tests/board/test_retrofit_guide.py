@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.test_readme import Shell, commands, free_port, loose, until
+from tests.test_readme import ANY, Shell, commands, loose, place, until
 
 PAGE = "docs/retrofit.md"
 
@@ -12,9 +12,10 @@ def test_the_guide_to_retrofits_prints_what_is_shown(tmp_path: Path) -> None:
     page = commands(PAGE)
     [board] = [one for one in page if one.words.startswith("keystead board")]
     others = [one for one in page if one is not board]
-    port = f"127.0.0.1:{free_port()}"
-    with shell.started(board.words.replace("127.0.0.1:4020", port)) as on:
-        assert [loose(until(on, "socket://")[-1])] == [loose(text) for text in board.output]
+    with shell.started(board.words.replace("127.0.0.1:4020", ANY)) as on:
+        [said] = until(on, "socket://")
+        assert [loose(said)] == [loose(text) for text in board.output]
+        port = place(said)
         for command in others:
             printed = shell.run(command.words.replace("127.0.0.1:4020", port)).splitlines()
             shown = [loose(text) for text in command.output]

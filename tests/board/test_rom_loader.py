@@ -26,7 +26,8 @@ MAC = bytes.fromhex("a0b1c2d3e4f5")
 SIZE = 4 << 20
 SYNC = b"\x07\x07\x12\x20" + b"\x55" * 32
 use_fixture = settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=100,
 )
 
 

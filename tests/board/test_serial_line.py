@@ -14,6 +14,7 @@ from host_tools import cli, serial_line
 from host_tools.serial_line import LineError, open_line
 from host_tools.virtual_board import farm
 from host_tools.virtual_board.farm import BoardSetting
+from tests.ports import unheard
 
 
 @pytest.fixture
@@ -76,10 +77,9 @@ def test_a_refusal_of_the_system_is_put_into_words() -> None:
 
 
 def test_a_host_where_nothing_listens_is_said() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    for scheme in ("rfc2217", "socket"):
-        assert refused(f"{scheme}://127.0.0.1:{port}").endswith(": nothing listens there")
+    with unheard() as port:
+        for scheme in ("rfc2217", "socket"):
+            assert refused(f"{scheme}://127.0.0.1:{port}").endswith(": nothing listens there")
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_a_read_ends_with_its_time_out_or_with_the_connection() -> None:
         assert port.read(3) == b""
         assert time.monotonic() - begun >= 0.05
         client.sendall(b"abcdef")
-        port.timeout = 5
+        port.timeout = 60
         assert port.read(2) == b"ab"
         client.close()
         assert port.read(10) == b"cdef"

@@ -1,7 +1,7 @@
 """machine.Pin: outputs are written down, inputs read what a test wrote."""
 
 import chip
-import utime
+import world
 
 
 def levels(first=0):
@@ -49,9 +49,8 @@ class Pin:
             return level(self._number)
         if new != self._driven:
             self._driven = new
-            ticks = utime.ticks_ms() * chip.SPEED
             with open(chip.NVS + "/pins", "a") as file:
-                file.write("%d %d %d\n" % (ticks, self._number, new))
+                file.write("%d %d %d\n" % (world.ticks_ms(), self._number, new))
 
     def irq(self, handler=None, trigger=IRQ_RISING | IRQ_FALLING):
         from interrupts import watch

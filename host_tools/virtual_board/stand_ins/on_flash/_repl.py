@@ -33,13 +33,15 @@ def execute(code, *arguments, ends=""):
     """
     failed = None
     try:
-        ask("I", _C)
         try:
+            ask("I", _C)
             code(*arguments)
         finally:
             ask("I", _OFF)
     except BaseException as error:
         failed = error
+    if isinstance(failed, KeyboardInterrupt):  # it may have come in place of the last words
+        ask("I", _OFF)
     _write(ends)
     if failed and not isinstance(failed, SystemExit):
         _trace(failed)
