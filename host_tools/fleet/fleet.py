@@ -22,6 +22,8 @@ from host_tools.fleet.turns import Turns
 from host_tools.fleet.visit import Visit
 from keystead.failure import Failure
 
+_LOOK = 0.5  # seconds between two looks whether any connection is left
+
 
 @dataclass(frozen=True)
 class Pace:
@@ -87,8 +89,12 @@ class Fleet:
         return spell
 
     async def stay(self, seconds: float) -> None:
-        """Keep every connection for so long; one that breaks fails its device."""
-        await asyncio.sleep(seconds)
+        """Keep every connection for so long, or until none is left; one that breaks fails."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if all(line.failure for _, line, _ in self._there):
+                break
+            await asyncio.sleep(min(left, _LOOK))
         await self._all(self._still_there)
 
     async def leave(self) -> None:

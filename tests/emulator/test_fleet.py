@@ -165,7 +165,7 @@ async def test_a_server_that_says_nothing_is_given_up(tmp_path):
 async def test_a_cloud_that_stops_fails_those_who_are_there(tmp_path):
     config = written(tmp_path, replies=0)
     async with running("--config", config, *CLOUD) as cloud:
-        words = (*at(cloud, config), "--devices", 3, "--messages", 1, "--stay", 2, "--json")
+        words = (*at(cloud, config), "--devices", 3, "--messages", 1, "--stay", 60, "--json")
         process = await start(*words)
         for _ in range(3):  # all are there when the first message goes
             await cloud.event("telemetry")
