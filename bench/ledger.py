@@ -136,7 +136,7 @@ _NOTE = (
     " rules and identities"
 )
 _CHECKED = (
-    "verify compares the tables with the chain; the chain alone is what flash and retrofit check"
-    " at their start"
+    "verify compares the tables with the chain; the chain alone is what whatever appends"
+    " checks at its start"
 )
 _SERVER = "the same on this machine's own server over its socket, with fsync"

@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "for what the board brings)",
     )
     for verb in verbs.choices.values():
-        ledger.add_arguments(verb, station=verb is create)
+        ledger.add_arguments(verb, writes=verb is create)
         verb.add_argument("--json", action="store_true", help="print JSON")
 
 

@@ -53,7 +53,7 @@ _INTERRUPTED = 130  # exit code
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    ledger.add_arguments(parser, makes=True)
+    ledger.add_arguments(parser)
     add = parser.add_argument
     add("--batch", required=True, metavar="NAME", help="a batch of the ledger: `keystead batch`")
     ports = parser.add_mutually_exclusive_group(required=True)

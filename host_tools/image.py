@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     secret.add_argument("--merged", action="store_true", help="each of them the whole flash")
     secret.add_argument("--batch", metavar="NAME", help="the boards of this batch of the ledger")
-    ledger.add_arguments(parser, station=False)
+    ledger.add_arguments(parser, writes=False)
     mfg_arguments.add_arguments(parser)
     identity.add_arguments(parser, required=False)
 

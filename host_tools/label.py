@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--size", default="50x25", metavar="WxH", help="of a zpl or svg label, mm (default: 50x25)"
     )
     parser.add_argument("--dpi", type=int, default=203, help="of the zpl printer (default: 203)")
-    add_ledger(parser, station=False)
+    add_ledger(parser, writes=False)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     output = parser.add_mutually_exclusive_group(required=True)
     output.add_argument("--output", metavar="FILE", help="the HTML page; - for stdout")
     output.add_argument("--json", action="store_true", help="print the numbers instead")
-    add_ledger(parser, station=False)
+    add_ledger(parser, writes=False)
 
 
 def run(args: argparse.Namespace) -> None:

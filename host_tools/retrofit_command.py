@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="a device, rfc2217:// or socket://HOST:PORT",
     )
-    ledger.add_arguments(parser, makes=True)
+    ledger.add_arguments(parser)
     add("--batch", metavar="NAME", help="a batch of the ledger: `keystead batch`")
     add("--board", metavar="NAME", help="without a batch: a folder of boards/, for the LED's pin")
     identity.add_arguments(parser, required=False)

@@ -1,6 +1,6 @@
 """Arguments: how verbs are told which ledger is meant, and which station they are.
 
-Owns how a ledger is opened for a verb, with its chain checked first where boards are made. Doesn't
+Owns how a ledger is opened for a verb, with its chain checked first where that appends. Doesn't
 own the check (verifying.py).
 """
 
@@ -23,12 +23,10 @@ _SECRET = {
 }  # fmt: skip
 
 
-def add_arguments(
-    parser: argparse.ArgumentParser, station: bool = True, makes: bool = False
-) -> None:
-    """Declare --ledger and, for those who write, --station.
+def add_arguments(parser: argparse.ArgumentParser, writes: bool = True) -> None:
+    """Declare --ledger and, for a verb that writes, --station and --unverified.
 
-    makes: the verb makes boards, so opened() checks the chain unless --unverified is given.
+    For such a verb opened() checks the chain, unless --unverified is given.
     """
     parser.add_argument(
         "--ledger",
@@ -36,9 +34,8 @@ def add_arguments(
         help="a SQLite file, or postgresql://USER@HOST/DATABASE that several stations share, its"
         f" password in ~/.pgpass or $PGPASSWORD (default: ${VARIABLE})",
     )
-    if station:
+    if writes:
         parser.add_argument("--station", help="who writes (default: this machine's name)")
-    if makes:
         parser.add_argument(
             "--unverified",
             action="store_true",
@@ -50,7 +47,7 @@ def add_arguments(
 def opened(args: argparse.Namespace, create: bool = False) -> Ledger:
     """Return the ledger that the arguments mean, a context manager; LedgerError.
 
-    For a verb that makes boards its chain is checked, unless --unverified: Tampered.
+    For a verb that writes its chain is checked, unless --unverified: Tampered.
     """
     if args.ledger and _has_password(args.ledger):
         raise CommandError(

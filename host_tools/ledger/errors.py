@@ -53,7 +53,7 @@ class Tampered(LedgerError):
         self._what = what
 
     def advised(self) -> "Tampered":
-        """Return the same with what to do, for whoever was about to make boards."""
+        """Return the same with what to do, for whoever was about to append to it."""
         return Tampered(
             self.number,
             f"{self._what}; so nothing was done: keep this ledger as it is, and go on as"

@@ -43,9 +43,9 @@ class Ledger(Archive):
         AlreadyIssued for a name, serial, MAC or registration ID that was given away, and
         LedgerError for one that can not be, each with the unit's line.
         """
-        listed = list(units)
+        rows = rows_of(batch, units)
         self._database.write(
-            lambda connection: plan(self._writer(connection), batch, listed, {}, serials_again)
+            lambda connection: plan(self._writer(connection), batch, rows, {}, serials_again)
         )
 
     def check_batch(
@@ -78,11 +78,12 @@ class Ledger(Archive):
         for unit in listed:
             if unit.mac is None:
                 raise LedgerError(f"line {unit.line}, serial {unit.serial}: names no MAC")
+        planned = rows_of(batch, listed)
 
         def work(connection: Connection) -> list[Identity]:
             writer = self._writer(connection)
             # they are made: that another list has their serials does not undo it
-            plan(writer, batch, listed, {"origin": origin}, serials_again=True)
+            plan(writer, batch, planned, {"origin": origin}, serials_again=True)
             rows = connection.execute(
                 select(tables.unit).where(_UNIT.batch == batch.name).order_by(_UNIT.place)
             )

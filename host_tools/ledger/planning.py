@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, insert, select
+from sqlalchemy import ARRAY, ColumnElement, Connection, Text, bindparam, func, insert, select
 
 import host_tools.ledger.chain as chain
 import host_tools.ledger.tables as tables
@@ -29,24 +29,26 @@ _NO_MAC = bytes(6)
 def plan(
     writer: Writer,
     batch: Batch,
-    units: Iterable[Unit],
+    rows: Sequence[dict[str, Any]],
     facts: Mapping[str, Any],
     serials_again: bool,
 ) -> None:
-    """Write a batch with its units, or refuse it; facts: more for its event."""
+    """Write a batch, or refuse it; rows: its units, of rows_of(); facts: more for its event."""
     connection = writer.connection
+    about = described(batch, len(rows), digest(rows))
     writer.hold()  # planning is rare: two at once take turns
-    rows = rows_of(batch, units)
     refuse_known(connection, batch, rows, serials_again)
     for chunk in batched_rows(rows):
-        connection.execute(insert(tables.unit), chunk)
-    about = described(batch, len(rows), digest(rows))
+        _write_units(connection, chunk)
     made = writer.event("batch", None, chain.fit({**facts, **about}))
     connection.execute(insert(tables.batch), {**batch_columns(about), "event": made.number})
 
 
 def rows_of(batch: Batch, units: Iterable[Unit]) -> list[dict[str, Any]]:
-    """Return the rows of a batch's units, or refuse what no ledger could hold."""
+    """Return the rows of a batch's units, or refuse what no ledger could hold.
+
+    It takes seconds for 100 000, so it is done before a transaction keeps others waiting.
+    """
     _check_name(batch)
     rows = [_row(batch, place, unit) for place, unit in enumerate(units, 1)]
     if not rows:
@@ -114,6 +116,21 @@ def batched_rows(rows: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]
     """Give rows in pieces that one statement takes."""
     for begin in range(0, len(rows), 5000):
         yield list(rows[begin : begin + 5000])
+
+
+# one statement there, as for many psycopg makes a pipeline, amid which the server waits for ever
+# for a station that froze
+def _write_units(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    if connection.dialect.name != "postgresql":
+        connection.execute(insert(tables.unit), rows)
+        return
+    columns = list(tables.unit.columns)
+    names = [column.name for column in columns]
+    arrays = ", ".join(f"%s::{column.type.compile(connection.dialect)}[]" for column in columns)
+    connection.exec_driver_sql(
+        f"INSERT INTO unit ({', '.join(names)}) SELECT * FROM unnest({arrays})",
+        tuple([row[name] for row in rows] for name in names),
+    )
 
 
 def _check_name(batch: Batch) -> None:
@@ -203,13 +220,8 @@ def _refuse_identities(connection: Connection, rows: Sequence[dict[str, Any]]) -
 # a serial is no registration ID, but two boards with one are hard to tell apart
 def _refuse_serials(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     known: dict[str, str] = {}
-    serials = [row["serial"] for row in rows]
-    # through the batches, as the index has them first
-    there = _UNIT.batch.in_(select(tables.batch.c.name))
-    wanted = select(_UNIT.serial, _UNIT.batch).where(there)
-    for begin in range(0, len(serials), _CHUNK):
-        some = _UNIT.serial.in_(serials[begin : begin + _CHUNK])
-        for serial, name in connection.execute(wanted.where(some)):
+    for some in _serial_among(connection, [row["serial"] for row in rows]):
+        for serial, name in connection.execute(select(_UNIT.serial, _UNIT.batch).where(some)):
             known.setdefault(str(serial), str(name))
     twice = [row for row in rows if row["serial"] in known]
     if not twice:
@@ -223,6 +235,16 @@ def _refuse_serials(connection: Connection, rows: Sequence[dict[str, Any]]) -> N
         f"{counted(len(twice), 'serial')} of {len(rows)} planned before: {named}{more}; if a"
         " serial means something else here, plan with --serials-again"
     )
+
+
+# there is no index that begins with the serial
+def _serial_among(connection: Connection, serials: list[str]) -> Iterator[ColumnElement[bool]]:
+    if connection.dialect.name == "postgresql":  # which hashes an array, and reads all units once
+        yield _UNIT.serial == func.any(bindparam(None, serials, ARRAY(Text)))
+        return
+    there = _UNIT.batch.in_(select(tables.batch.c.name))  # so SQLite goes through batch and serial
+    for begin in range(0, len(serials), _CHUNK):
+        yield there & _UNIT.serial.in_(serials[begin : begin + _CHUNK])
 
 
 def _known(

@@ -4,6 +4,7 @@ The password comes from where libpq looks for it: ~/.pgpass, $PGPASSWORD, a serv
 """
 
 import importlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
@@ -32,9 +33,11 @@ from host_tools.ledger.errors import (
 SCHEMA = "keystead"
 _NO_URL = "the ledger's URL can not be read: write postgresql://USER@HOST/DATABASE"
 _CONNECT = 30  # seconds
+_UNHEARD = 30_000  # milliseconds that a server may say nothing
+_IDLE = 2000  # milliseconds at least for a station within a transaction
 # a cable that is pulled tells nobody, and the kernel alone would wait for a quarter of an hour
 _SILENCE = {
-    "tcp_user_timeout": 30_000,  # milliseconds that what was sent may go without an answer
+    "tcp_user_timeout": _UNHEARD,  # milliseconds that what was sent may go without an answer
     "keepalives_idle": 10,  # seconds without a word until the other end is asked
     "keepalives_interval": 10,
     "keepalives_count": 2,
@@ -47,9 +50,15 @@ _CHARACTER = (
     LedgerError,
     "can not hold that ({why}): make its database with ENCODING 'UTF8', or do without",
 )
+_AGAIN = "what was committed is there, so run the same command again"
 _WORDS = {
     "22021": _CHARACTER,
     "22P05": _CHARACTER,
+    "25P03": (
+        ServerGone,
+        "cut this station off, which stood still amid a change, and kept nothing"
+        " of that: run the same command again",
+    ),
     "25006": (ReadOnly, "takes no changes: it is a standby, or set to read-only"),
     "42501": (ReadOnly, "does not let this user do that ({why}): have the rights granted"),
     "53100": (DiskFull, "has no room left on its disk"),
@@ -84,6 +93,7 @@ class Postgresql:
         for name in url.query:
             if name not in known:
                 raise CommandError(f"the ledger's URL has an option that no server knows: {name}")
+        self._silence = importlib.import_module("host_tools.ledger.silence")  # which imports it
         self._url = url.set(drivername="postgresql+psycopg")
         self.place = _shown(url)
         self.wait = wait
@@ -114,19 +124,33 @@ class Postgresql:
             )
         except ArgumentError:
             raise CommandError(_NO_URL) from None
+        event.listen(made, "do_connect", self._connect)
         event.listen(made, "connect", self._connected)
         return made
 
-    # a station that froze within a transaction must not hold up the others for ever
+    def _connect(
+        self, dialect: object, entry: object, words: Sequence[Any], options: Mapping[str, Any]
+    ) -> Any:
+        made = self._silence.Impatient.connect(*words, **options)
+        made.unheard, made.locks = self._unheard() / 1000, self.wait
+        return made
+
+    def _unheard(self) -> int:
+        told = str(self._url.query.get("tcp_user_timeout", ""))
+        return int(told) if told.isdecimal() and int(told) else _UNHEARD
+
+    # a station that froze within a transaction, or lost its power, must not hold up the others for
+    # ever, nor for as long as they wait
     def _connected(self, connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
-        cursor = connection.cursor()
         milliseconds = max(1, int(self.wait * 1000))
-        for statement in (
-            f"SET search_path TO {SCHEMA}",
-            f"SET lock_timeout TO {milliseconds}",
-            f"SET idle_in_transaction_session_timeout TO {max(milliseconds, 30_000)}",
-        ):
-            cursor.execute(statement)
+        settings = {
+            "search_path": SCHEMA,
+            "lock_timeout": milliseconds,
+            "idle_in_transaction_session_timeout": max(milliseconds * 2 // 3, _IDLE),
+            **{f"tcp_{name.removeprefix('tcp_')}": value for name, value in _SILENCE.items()},
+        }
+        cursor = connection.cursor()
+        cursor.execute("; ".join(f"SET {name} TO {value}" for name, value in settings.items()))
         cursor.close()
         connection.commit()
 
@@ -156,6 +180,10 @@ class Postgresql:
 
     def explain(self, error: DBAPIError) -> LedgerError | Again | None:
         """Return what an error means, by its SQLSTATE."""
+        if isinstance(error.orig, self._silence.Silent):
+            return ServerGone(
+                f"{self.place}: the ledger's server does not answer: {error.orig}; {_AGAIN}"
+            )
         state = getattr(error.orig, "sqlstate", None) or ""
         why = str(error.orig).partition("\n")[0]
         if state in _RACES:

@@ -1,13 +1,17 @@
 """The ledger that stations share: the same rules on a real PostgreSQL, and what only it can do."""
 
 import os
+import signal
 import socket
 import socketserver
+import subprocess
+import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psycopg
 import pytest
+from sqlalchemy import event
 
 from bench.postgresql_server import name_of, started
 from host_tools.batch import Unit
@@ -292,6 +296,131 @@ def test_a_cable_that_was_pulled_is_noticed_within_half_a_minute(server, made):
         engine.dispose()
     assert tcp[0] == 30_000
     assert tcp[1] + tcp[2] * tcp[3] == 30
+
+
+def processes(server):
+    """Return the pids of the server's processes, its own first."""
+    pids = server.execute("SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+    return [server._process.pid, *(pid for (pid,) in pids)]
+
+
+def send(pids, number):
+    """Send a signal to those that still run: a worker may have ended."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+@contextmanager
+def hanging(server):
+    """Let a server do nothing once the function that is lent is called; its kernel goes on."""
+    stopped = []
+
+    def hang():
+        if not stopped:
+            stopped.extend(processes(server))
+            send(stopped, signal.SIGSTOP)
+
+    try:
+        yield hang
+    finally:
+        send(stopped, signal.SIGCONT)
+
+
+HASTY = "&tcp_user_timeout=1000&connect_timeout=2"
+
+
+def test_a_server_that_hangs_amid_an_answer_is_given_up(server, made):
+    with open_ledger(made + HASTY, wait=0.5) as ledger:
+        ledger.import_batch(
+            batch("B"), [Unit(f"b{n}", mac=mac(n)) for n in range(9, 999)], CHIP, ""
+        )
+        with (
+            hanging(server) as hang,
+            pytest.raises(
+                ServerGone,
+                match=r"the ledger's server does not answer: nothing came from it for 1\.5 s; what"
+                r" was committed is there, so run the same command again",
+            ),
+        ):
+            ledger.check_chain(lambda number: hang())
+        ledger.check_chain()
+
+
+def test_no_board_is_good_whose_proof_a_server_that_hangs_did_not_take_down(server, made):
+    stop = []
+
+    def clock():  # asked within the transaction, before its first statement
+        if stop:
+            stop.pop()()
+        return 1_792_000_000
+
+    with open_ledger(made + HASTY, clock=clock, wait=0.5) as ledger:
+        (board,) = ledger.identities()
+        with hanging(server) as hang:
+            stop.append(hang)
+            with pytest.raises(ServerGone, match="does not answer: nothing came"):
+                ledger.append(board.registration_id, "good", attempt=1)
+            with pytest.raises(ServerGone, match=r"can not be reached .connection timeout"):
+                open_ledger(made + HASTY, wait=0.5)
+        assert ledger.identity(board.registration_id).state == "proven"
+        ledger.append(board.registration_id, "good", attempt=1)
+        ledger.verify()
+
+
+FROZEN = """
+import os, signal, sys
+from host_tools.ledger import ServerGone, open_ledger
+with open_ledger(sys.argv[1], "frozen", wait=0.5) as ledger:
+    def work(connection):
+        writer = ledger._writer(connection)
+        writer.event("noted", None, {})
+        os.kill(os.getpid(), signal.SIGSTOP)
+        writer.event("noted", None, {})
+    try:
+        ledger._database.write(work)
+    except ServerGone as gone:
+        print(gone)
+"""
+
+
+def test_a_station_that_is_stopped_within_a_transaction_keeps_nobody_waiting(made):
+    words = [sys.executable, "-c", FROZEN, made]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as station:
+        try:
+            assert os.WIFSTOPPED(os.waitpid(station.pid, os.WUNTRACED)[1])
+            with open_ledger(made) as ledger:
+                assert ledger.reserve("A", mac(2), CHIP).serial == "sn002"
+                assert ledger.verify().events == 9
+        finally:
+            station.send_signal(signal.SIGCONT)
+        said = station.communicate(timeout=30)[0]
+    assert "run the same command again" in said or "server closed the connection" in said
+
+
+def test_stations_wait_for_locks_longer_than_a_frozen_one_may_hold_them(made):
+    engine = Postgresql(made, 30).engine()
+    with engine.connect() as connection:
+        found = [
+            connection.exec_driver_sql(f"SHOW {name}").scalar_one()
+            for name in ("lock_timeout", "idle_in_transaction_session_timeout")
+        ]
+    engine.dispose()
+    assert found == ["30s", "20s"]
+
+
+def test_the_units_of_a_batch_are_one_statement_amid_which_no_server_waits_for_a_station(made):
+    asked = []
+    with open_ledger(made) as ledger:
+        listened = (
+            ledger._database._engine,
+            "before_cursor_execute",
+            lambda *told: asked.append((told[2], told[5])),
+        )
+        event.listen(*listened)
+        ledger.create_batch(batch("B"), units(100, "b"))
+        ledger.verify()
+    assert [many for text, many in asked if "INSERT INTO unit" in text] == [False]
 
 
 def test_nobody_listens(place):
