@@ -87,8 +87,24 @@ def mosquitto(folder: Path, core: int | None) -> Iterator[Server]:
     """Run mosquitto with the certificate of the emulator of folder."""
     path = mosquitto_path()
     assert path is not None
-    with socket.create_server((HOST, 0)) as free:
-        port = free.getsockname()[1]
+    with _held_port() as port, _broker(path, folder, port, core) as process:
+        _wait_for(port)
+        yield Server(port, process.pid, folder / CA_FILE)
+
+
+# nobody else is given it meanwhile; who asks for just this one may listen there
+@contextmanager
+def _held_port() -> Iterator[int]:
+    with socket.socket() as bound:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((HOST, 0))
+        yield bound.getsockname()[1]
+
+
+@contextmanager
+def _broker(
+    path: str, folder: Path, port: int, core: int | None
+) -> Iterator[subprocess.Popen[bytes]]:
     certificate, settings = folder / "server.pem", folder / "mosquitto.conf"
     settings.write_text(
         f"listener {port} {HOST}\ncertfile {certificate}\nkeyfile {certificate}\n"
@@ -99,14 +115,13 @@ def mosquitto(folder: Path, core: int | None) -> Iterator[Server]:
         process = subprocess.Popen([path, "-c", str(settings)], stderr=subprocess.DEVNULL)
     with process:
         try:
-            _wait_for(port)
-            yield Server(port, process.pid, folder / CA_FILE)
+            yield process
         finally:
             process.terminate()
 
 
 def _wait_for(port: int) -> None:
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
     while True:
         try:
             socket.create_connection((HOST, port)).close()

@@ -19,7 +19,7 @@ from host_tools.virtual_board.unix_board import UnixBoard
 from tests.emulator.cloud_fixtures import HUB
 from tests.emulator.conftest import GROUP_KEY, NAME, MakeBoard
 
-FAST, FASTER = 30, 120  # times the host's time: half a minute in a second, or in a quarter
+FAST = 30  # times the host's time: half a minute in a second
 LIMIT = 30  # seconds
 
 

@@ -47,7 +47,9 @@ async def serve(script: Script, context: ssl.SSLContext | None) -> AsyncIterator
         finally:
             abort(writer)
 
-    server = await asyncio.start_server(guarded, "127.0.0.1", 0, ssl=context)
+    # how long a farewell may take is the script's affair, or the board's
+    patience = {"ssl_shutdown_timeout": 3600} if context else {}
+    server = await asyncio.start_server(guarded, "127.0.0.1", 0, ssl=context, **patience)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from host_tools.emulator.events import Telemetry
-from host_tools.emulator.hub.events import MessageCompleted
+from host_tools.emulator.hub.events import MessageCompleted, MessageDelivered
 from host_tools.emulator.hub.messages import CloudMessage
 from tests.emulator.simulated import HOUR, MINUTE, NAME, WAIT, Life, play
 
@@ -165,6 +165,24 @@ def run(device):
         assert len(life.hubs_joined) == 1
 
     play(script, app)
+
+
+def test_a_message_for_an_application_that_is_down_waits_until_it_is_up() -> None:
+    app = """
+def run(device):
+    open('mended')
+    device.on_message(lambda payload, properties: print('took', payload))"""
+
+    async def script(life: Life) -> None:
+        await life.said("next start")
+        life.home.send(NAME, CloudMessage(b"once"), life.now)
+        await life.until(lambda: life.of(MessageDelivered))
+        (life.board.unix.flash / "mended").touch()
+        await life.said("took b'once'")
+        await life.until(lambda: life.of(MessageCompleted))
+        assert len(life.of(MessageDelivered)) == 2
+
+    play(script, app + WAIT)
 
 
 def test_a_board_without_an_application_is_at_its_hub_and_says_so() -> None:

@@ -56,7 +56,7 @@ def wire() -> Iterator[tuple[int, str]]:
 async def heard(end: int, text: bytes) -> None:
     """Wait until the instrument is told this."""
     got = b""
-    while not got.endswith(text):
+    while text not in got:  # the next thing may have come along
         got += await asyncio.to_thread(os.read, end, 64)
 
 
@@ -115,7 +115,7 @@ def test_registers_of_modbus_slaves_become_telemetry(make_board: MakeBoard) -> N
         copy(life, "modbus.py")
         configure(life, app={"every": 1, "poll": items})
         async with life.on():
-            await life.until(lambda: len(sent(life)) == 2)
+            await life.until(lambda: len(sent(life)) >= 2)
         for message in sent(life):
             assert message["errors"] == {"pump": "no answer"}
             assert round(message["voltage"], 3) == round(message["energy"], 3) == 230.2
@@ -147,8 +147,8 @@ def test_pulses_become_telemetry_and_the_count_can_be_set(make_board: MakeBoard)
 def test_the_least_application_sends(make_board: MakeBoard) -> None:
     async def script(life: Life) -> None:
         async with life.on():
-            await life.until(lambda: len(sent(life)) == 2)
-        assert sent(life) == [{"celsius": 21.5}] * 2
+            await life.until(lambda: len(sent(life)) >= 2)
+        assert sent(life)[:2] == [{"celsius": 21.5}] * 2
 
     story(make_board, SHOWN[0], script, speed=60)
 
@@ -186,7 +186,7 @@ def test_what_the_cloud_says_reaches_the_handlers(make_board: MakeBoard) -> None
 def test_an_application_with_tasks_of_its_own_sends(make_board: MakeBoard) -> None:
     async def script(life: Life) -> None:
         async with life.on():
-            await life.until(lambda: len(sent(life)) == 3)
+            await life.until(lambda: len(sent(life)) >= 3)
         numbers = [message["numbers"] for message in sent(life)]
         assert numbers == sorted(set(numbers))
 

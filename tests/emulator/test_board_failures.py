@@ -6,6 +6,9 @@ import datetime
 import json
 import ssl
 import struct
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from functools import partial
 
 import pytest
 import trustme
@@ -35,6 +38,8 @@ from tests.emulator.scripted import (
     serve,
     tls,
 )
+from tests.emulator.servers import LOCAL, Detour, perform
+from tests.emulator.simulated import IDLE, Life
 
 ASSIGNED = json.dumps(
     {
@@ -48,6 +53,32 @@ ASSIGNED = json.dumps(
     }
 ).encode()
 FAST = 30  # limits of half a minute pass in a second
+
+
+class Elsewhere(Detour):
+    """A life at a server that does as a script says."""
+
+    def __init__(
+        self, *arguments: object, server: Script, encrypted: bool = True, **soak: int
+    ) -> None:
+        super().__init__(*arguments, **soak)  # type: ignore[arg-type]
+        self._server, self._encrypted = server, encrypted
+
+    async def elsewhere(self, stack: AsyncExitStack, way: int) -> int:
+        context = self.cloud.tls_context(LOCAL) if self._encrypted else None
+        return await self.world.air.open(
+            await stack.enter_async_context(serve(self._server, context))
+        )
+
+
+def perform_at(
+    server: Script,
+    script: Callable[[Life], Awaitable[None]],
+    app: str = IDLE,
+    encrypted: bool = True,
+) -> None:
+    """Play a script in a life at this server: in simulated time, as limits are what matters."""
+    perform(partial(Elsewhere, server=server, encrypted=encrypted), script, app)
 
 
 def crc(body: bytes) -> bytes:
@@ -243,16 +274,12 @@ async def good_bye_inside_a_packet(
     ],
     ids=lambda value: getattr(value, "__name__", value),
 )
-def test_no_wait_is_without_a_limit(
-    make_board: MakeBoard, ca: trustme.CA, script: Script, encrypted: bool, what: str
-) -> None:
-    async def story() -> None:
-        context = tls(ca.issue_cert(*NAMES)) if encrypted else None
-        async with serve(script, context) as port:
-            lines = await watch(make_board(port, speed=FAST), "next attempt")
-        said(lines, f"FAILURE 35 no-answer: waiting for {what}")
+def test_no_wait_is_without_a_limit(script: Script, encrypted: bool, what: str) -> None:
+    async def story(life: Life) -> None:
+        await life.said("next attempt")
+        assert life.count(f"FAILURE 35 no-answer: waiting for {what}") == 1
 
-    asyncio.run(story())
+    perform_at(script, story, encrypted=encrypted)
 
 
 # ---- servers that do not speak MQTT, or not DPS
@@ -365,9 +392,7 @@ def test_a_refused_connect_is_named_with_its_code(
 # ---- and what time mends
 
 
-def test_a_throttled_registration_goes_on_when_dps_lets_it(
-    make_board: MakeBoard, ca: trustme.CA
-) -> None:
+def test_a_throttled_registration_goes_on_when_dps_lets_it() -> None:
     async def throttle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await greet(reader, writer)
         for status in (429, 503, 200):
@@ -378,19 +403,15 @@ def test_a_throttled_registration_goes_on_when_dps_lets_it(
             writer.write(answer(status, rid, ASSIGNED if status == 200 else b"", tail))
         await reader.read()
 
-    async def story() -> None:
-        async with serve(throttle, tls(ca.issue_cert(*NAMES))) as port:
-            lines = await watch(make_board(port, speed=FAST), "assigned hub")
-        text = "\n".join(lines)
-        assert "provisioning status: dps-throttled" in text
-        assert "provisioning status: dps-unavailable" in text
+    async def story(life: Life) -> None:
+        await life.said("assigned hub")
+        assert life.count("provisioning status: dps-throttled") == 1
+        assert life.count("provisioning status: dps-unavailable") == 1
 
-    asyncio.run(story())
+    perform_at(throttle, story)
 
 
-def test_a_hub_that_refuses_sends_the_board_back_to_dps(
-    make_board: MakeBoard, ca: trustme.CA
-) -> None:
+def test_a_hub_that_refuses_sends_the_board_back_to_dps() -> None:
     users: list[str] = []
 
     async def moved(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -411,13 +432,12 @@ def test_a_hub_that_refuses_sends_the_board_back_to_dps(
         writer.write(answer(200, await request(reader, writer), ASSIGNED))
         await reader.read()
 
-    async def story() -> None:
-        async with serve(moved, tls(ca.issue_cert(*NAMES))) as port:
-            lines = await watch(make_board(port, speed=FAST), "hub: connected")
-        said(lines, "FAILURE 81 hub-refused (5): CONNACK 5")
+    async def story(life: Life) -> None:
+        await life.connected()
+        assert life.count("FAILURE 81 hub-refused (5): CONNACK 5") == 1
         assert users == ["dps", "hub", "dps", "hub"]
 
-    asyncio.run(story())
+    perform_at(moved, story)
 
 
 async def telemetry(reader: asyncio.StreamReader) -> bytes:
@@ -428,9 +448,7 @@ async def telemetry(reader: asyncio.StreamReader) -> bytes:
     return body
 
 
-def test_a_lost_hub_is_dialled_again_without_asking_dps(
-    make_board: MakeBoard, ca: trustme.CA
-) -> None:
+def test_a_lost_hub_is_dialled_again_without_asking_dps() -> None:
     users: list[str] = []
 
     async def drop(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -456,21 +474,21 @@ def test_a_lost_hub_is_dialled_again_without_asking_dps(
             users.append(f"{kind:02x} {acknowledged.hex()}")
             await reader.read()
 
-    async def story() -> None:
-        async with serve(drop, tls(ca.issue_cert(*NAMES))) as port:
-            board = make_board(port, speed=FAST)
-            (board.flash / "app.py").write_text(
-                "def run(device):\n"
-                "    device.on_message(lambda payload, properties: None)\n"
-                "    device.send('one', {'n': '1'})\n"
-                "    device.wait(1)\n"
-                "    print('sent')\n"
-            )
-            lines = await watch(board, "sent")
-        said(lines, "FAILURE 36 connection-lost")
+    app = (
+        "def run(device):\n"
+        "    device.on_message(lambda payload, properties: None)\n"
+        "    device.send('one', {'n': '1'})\n"
+        "    device.wait(1)\n"
+        "    print('sent')\n"
+    )
+
+    async def story(life: Life) -> None:
+        await life.said("sent")
+        await asyncio.sleep(1)  # of the simulation: for what is on its way
+        assert life.count("FAILURE 36 connection-lost") == 1
         assert users == ["dps", "hub", "hub", "telemetry with n=1", "40 0007"]
 
-    asyncio.run(story())
+    perform_at(drop, story, app)
 
 
 # ---- the application and the chip

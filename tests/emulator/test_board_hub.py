@@ -4,7 +4,7 @@ import pytest
 
 from host_tools.emulator.events import Connected
 from host_tools.emulator.hub.events import MessageCompleted, MessageDelivered
-from tests.emulator.board_bench import FAST, WAIT, Life, story
+from tests.emulator.board_bench import WAIT, Life, story
 from tests.emulator.conftest import NAME, MakeBoard
 
 # ---- direct methods
@@ -137,29 +137,6 @@ def run(device):
             await life.until(lambda: life.of(MessageCompleted))
 
     story(make_board, app + WAIT, script)
-
-
-def test_a_message_for_an_application_that_is_down_waits_until_it_is_up(
-    make_board: MakeBoard,
-) -> None:
-    app = """
-def run(device):
-    try:
-        open('second')
-    except OSError:
-        open('second', 'w').close()
-        raise
-    device.on_message(lambda payload, properties: print('took', payload))"""
-
-    async def script(life: Life) -> None:
-        async with life.on():
-            await life.said("next start")
-            life.send(b"once")
-            await life.said("took b'once'")
-            await life.until(lambda: life.of(MessageCompleted))
-        assert len(life.of(MessageDelivered)) == 2
-
-    story(make_board, app + WAIT, script, speed=FAST)
 
 
 def test_more_messages_than_the_device_can_hold_arrive_all_the_same(make_board: MakeBoard) -> None:

@@ -315,14 +315,15 @@ def pulses(log: str) -> list[int]:
     return groups
 
 
-def test_the_led_blinks_the_number_tens_first(make_board: MakeBoard) -> None:
-    board = make_board(1, speed=20)
-    (board.flash / "lib" / "board.py").write_text("LED = 2")
+def test_the_led_blinks_the_number_tens_first() -> None:
+    async def script(life: Life) -> None:
+        (life.board.unix.flash / "lib" / "board.py").write_text("LED = 2")
+        # by then one of the waits was long enough for the whole number
+        await away_at_first(life, {"*": (LOCAL, 1)}, "next attempt", 7)
+        groups = pulses((life.board.unix.folder / "nvs" / "pins").read_text())
+        assert [3, 4] in [groups[n : n + 2] for n in range(len(groups))]
 
-    # by then one of the waits was long enough for the whole number
-    asyncio.run(watch(board, "factory record", 7))
-    groups = pulses((board.folder / "nvs" / "pins").read_text())
-    assert [3, 4] in [groups[n : n + 2] for n in range(len(groups))]
+    story(Servers(), IDLE, script)
 
 
 def test_a_board_module_without_an_led_stays_dark(make_board: MakeBoard) -> None:

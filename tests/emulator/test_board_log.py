@@ -48,7 +48,9 @@ def test_a_configured_level_keeps_the_console_quiet(make_board: MakeBoard) -> No
         file.write_text(json.dumps({**json.loads(file.read_text()), "log": "error"}))
         async with life.on():
             await life.said("what to do", 2)
-        told = "\n".join(life.lines)
+        # a third failure may have followed before the power went
+        second = [number for number, line in enumerate(life.lines) if "what to do" in line][1]
+        told = "\n".join(life.lines[: second + 1])
         assert "hub: connected" not in told
         assert "next start" not in told
         for text in ("FAILURE 92 app-broken", 'File "app.py", line 1, in run', "what happened"):

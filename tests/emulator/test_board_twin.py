@@ -4,7 +4,8 @@ import pytest
 
 from host_tools.emulator.events import Connected
 from host_tools.emulator.faults.faults import Struck
-from tests.emulator.board_bench import FASTER, WAIT, Life, story
+from tests.emulator import simulated
+from tests.emulator.board_bench import WAIT, Life, story
 from tests.emulator.conftest import MakeBoard
 
 DESIRED = (
@@ -89,18 +90,19 @@ def test_a_missing_version_has_the_twin_read_again(make_board: MakeBoard) -> Non
         "every board, when it asks for its twin, gets no answer, once",
     ],
 )
-def test_a_twin_that_does_not_answer_well_is_asked_again_later(
-    make_board: MakeBoard, sentence: str
-) -> None:
-    async def script(life: Life) -> None:
-        life.fault(sentence)
-        async with life.on():
-            await life.reported(lambda twin: "keystead" in twin and "a" in twin)
-        assert len(life.of(Struck)) == 1
+def test_a_twin_that_does_not_answer_well_is_asked_again_later(sentence: str) -> None:
+    def reported(life: simulated.Life) -> set[str]:
+        hub = life.hub()
+        return set(hub.twin(simulated.NAME).reported) if hub else set()
+
+    async def script(life: simulated.Life) -> None:
+        life.rule(sentence)
+        await life.until(lambda: {"keystead", "a"} <= reported(life))
+        assert len(life.struck()) == 1
         assert len(life.of(Connected)) == 2
 
     app = "def run(device):\n    device.report({'a': 1})" + WAIT
-    story(make_board, app, script, speed=FASTER)
+    simulated.play(script, app)
 
 
 def test_what_the_hub_will_not_have_is_dropped_and_told(make_board: MakeBoard) -> None:

@@ -1,22 +1,12 @@
 """The real firmware in a story of faults: it names what it met, and comes through."""
 
-import asyncio
-import time
 from pathlib import Path
 
 import pytest
 
-from host_tools.emulator.cloud import Cloud
-from host_tools.emulator.config import Config
-from host_tools.emulator.dps.enrollment import EnrollmentGroup
-from host_tools.emulator.faults.faults import Struck
 from host_tools.emulator.faults.scenario import load_scenario
-from host_tools.emulator.key_pair import KeyPair
-from host_tools.emulator.serve.listener import serve
-from tests.emulator.cloud_fixtures import HUB
-from tests.emulator.conftest import GROUP_KEY, MakeBoard, said, watch
+from tests.emulator.simulated import Life, play
 
-FAST, FASTER = 30, 120  # times the host's time: half a minute in a second, or in a quarter
 APP = """
 def run(device):
     while True:
@@ -26,38 +16,22 @@ def run(device):
 """
 
 
-def story(
-    tmp_path: Path,
-    make_board: MakeBoard,
-    steps: str,
-    until: str,
-    times: int = 1,
-    speed: int = FAST,
-    app: str = APP,
-) -> tuple[list[str], list[Struck]]:
-    """Boot a board in a cloud with this scenario; return its console and what struck it."""
-    struck: list[Struck] = []
+def story(tmp_path: Path, steps: str, until: str, times: int = 1, app: str = APP) -> Life:
+    """Boot a board in a cloud with this scenario; return its life up to the times-th such line."""
     file = tmp_path / "story.toml"
     file.write_text(steps)
+    lives: list[Life] = []
 
-    def note(event: object) -> None:
-        if isinstance(event, Struck):
-            struck.append(event)
+    async def script(life: Life) -> None:
+        lives.append(life)
+        load_scenario(file).play(life.cloud.faults, life.now)
+        await life.said(until, times)
 
-    async def run() -> list[str]:
-        group = EnrollmentGroup("g", hub=HUB, keys=KeyPair(GROUP_KEY))
-        with Cloud(Config(assigning_replies=1, groups=(group,)), on_event=note) as cloud:
-            load_scenario(file).play(cloud.faults, time.time())
-            async with serve(cloud, "127.0.0.1", 0) as listener:
-                board = make_board(listener.port, speed=speed)
-                (board.flash / "certs" / "bench.der").write_bytes(cloud.ca_der)
-                (board.flash / "app.py").write_text(app)
-                return await watch(board, until, times)
-
-    return asyncio.run(run()), struck
+    play(script, app)
+    return lives[0]
 
 
-def test_the_first_board_gets_429_twice_and_is_assigned(tmp_path, make_board):
+def test_the_first_board_gets_429_twice_and_is_assigned(tmp_path):
     steps = """
         title = "A bad Monday"
         seed = 7
@@ -67,9 +41,9 @@ def test_the_first_board_gets_429_twice_and_is_assigned(tmp_path, make_board):
         gets = "429, retry after 5 s"
         times = 2
         """
-    lines, struck = story(tmp_path, make_board, steps, "sent")
-    assert [one.gets for one in struck] == ["429, retry after 5 s"] * 2
-    assert not any("FAILURE" in line for line in lines)
+    life = story(tmp_path, steps, "sent")
+    assert [one.gets for one in life.struck()] == ["429, retry after 5 s"] * 2
+    assert not life.failures()
 
 
 @pytest.mark.parametrize(
@@ -87,12 +61,11 @@ def test_the_first_board_gets_429_twice_and_is_assigned(tmp_path, make_board):
     ],
 )
 def test_a_fault_is_named_by_its_number_and_the_next_attempt_is_good(
-    tmp_path, make_board, when, gets, failure
+    tmp_path, when, gets, failure
 ):
     steps = f'[[step]]\nwhen = "{when}"\ngets = "{gets}"\ntimes = 1\n'
-    lines, struck = story(tmp_path, make_board, steps, "sent", speed=FASTER)
-    said(lines, f"FAILURE {failure}")
-    assert len(struck) == 1
+    life = story(tmp_path, steps, "sent")
+    assert life.count(f"FAILURE {failure}") == len(life.failures()) == len(life.struck()) == 1
 
 
 @pytest.mark.parametrize(
@@ -115,14 +88,13 @@ def test_a_fault_is_named_by_its_number_and_the_next_attempt_is_good(
         ("it shakes hands", "a hand-shake that hangs"),
     ],
 )
-def test_a_board_survives(tmp_path, make_board, when, gets):
+def test_a_board_survives(tmp_path, when, gets):
     steps = f'[[step]]\nwhen = "{when}"\ngets = "{gets}"\ntimes = 1\n'
-    lines, struck = story(tmp_path, make_board, steps, "sent", 2, FASTER)
-    said(lines, "FAILURE")
-    assert struck
+    life = story(tmp_path, steps, "sent", 2)
+    assert len(life.failures()) == len(life.struck()) == 1
 
 
-def test_a_half_open_hub_is_given_up_and_dialled_again(tmp_path, make_board):
+def test_a_half_open_hub_is_given_up_and_dialled_again(tmp_path):
     steps = """
         [[step]]
         when = "it pings"
@@ -130,5 +102,5 @@ def test_a_half_open_hub_is_given_up_and_dialled_again(tmp_path, make_board):
         times = 1
         """
     idle = "def run(device): device.wait(900)"
-    lines, _ = story(tmp_path, make_board, steps, "hub: connected", 2, FASTER, idle)
-    said(lines, "FAILURE 36 connection-lost: no PINGRESP")
+    life = story(tmp_path, steps, "hub: connected", 2, idle)
+    assert life.count("FAILURE 36 connection-lost: no PINGRESP") == 1

@@ -58,7 +58,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 def bench(cloud: Bench) -> Iterator[Bench]:
     cloud.events.clear()
     yield cloud
-    cloud.cloud.faults.clear()
+    cloud.rules()
 
 
 @pytest.fixture
@@ -181,7 +181,7 @@ def test_a_board_is_moved_to_another_hub_between_two_registrations(bench):
 def called(bench: Bench) -> list:
     """Call a method on dev-1; return the list that its end will be in."""
     ends: list = []
-    call = MethodCall("reboot", {"delay": 1}, response_timeout=5)
+    call = MethodCall("reboot", {"delay": 1}, response_timeout=300)
     bench.do(
         lambda cloud: cloud.hubs.hub(HUB).invoke("dev-1", call, time.monotonic(), ends.append)
     )
@@ -329,7 +329,7 @@ def test_a_half_open_connection_stays_and_nothing_is_said(at_hub, bench):
     at_hub.say(GET, TELEMETRY)
     assert at_hub.is_quiet()
     with Device(bench) as other:  # a newer client takes over: the old one hears nothing of it
-        bench.cloud.faults.clear()
+        bench.rules()
         assert other.at_hub() == WELCOME
         bench.event(Disconnected, why="the same device connected again")
         assert at_hub.is_quiet()
@@ -348,15 +348,15 @@ def test_a_slow_line(at_hub, bench):
     bench.rules("dev-1, when it asks for its twin, gets 100 bytes a second")
     begun = time.monotonic()
     at_hub.say(GET)
-    parts = []
-    framer, packets = Framer(), []
+    size, framer, packets = 0, Framer(), []
     while len(packets) < 2:
-        parts.append(at_hub.socket.recv(65536))
-        packets += list(framer.feed(parts[-1]))
-    size = sum(map(len, parts))
+        part = at_hub.socket.recv(65536)
+        packets += list(framer.feed(part))
+        size += len(part)
+        # of each part: where the machine stood still, many come in one
+        assert time.monotonic() - begun >= (size - 1) / 100
     assert [packet[0] for packet in packets] == [0x40, 0x32]
-    assert max(map(len, parts)) < size
-    assert time.monotonic() - begun >= (size - 1) / 100
+    assert size > 50
 
 
 # ---- packets that no decent server sends
@@ -481,9 +481,9 @@ def test_a_hello_in_pieces_and_noise_are_served_as_ever(bench):
 # ---- DNS and NTP
 
 
-def told_the_time(port: int) -> int:
+def told_the_time(port: int, limit: float) -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-        client.settimeout(QUIET)
+        client.settimeout(limit)
         client.sendto(b"\x1b" + bytes(47), ("127.0.0.1", port))
         return struct.unpack("!I", client.recv(100)[40:44])[0] - 2_208_988_800
 
@@ -496,10 +496,10 @@ async def test_dns_over_udp():
     names = Names({"*.azure-devices.net": "192.0.2.1"}, faults)
     async with serve_datagrams(names.answer, "127.0.0.1", 0, "DNS") as port:
 
-        async def ask():
+        async def ask(limit=LIMIT):
             query = dns.message.make_query("hub.azure-devices.net", "A")
             answer = await asyncio.to_thread(
-                dns.query.udp, query, "127.0.0.1", timeout=QUIET, port=port
+                dns.query.udp, query, "127.0.0.1", timeout=limit, port=port
             )
             return dns.rcode.to_text(answer.rcode()), [str(one[0]) for one in answer.answer]
 
@@ -517,7 +517,7 @@ async def test_dns_over_udp():
         assert await ask() == ("NOERROR", ["203.0.113.9"])
         rule("every board, when it looks up hub.*, gets no answer, once")
         with pytest.raises(dns.exception.Timeout):
-            await ask()
+            await ask(QUIET)
         rule("every board, when it looks up hub.*, gets its answer 200 ms late")
         begun = time.monotonic()
         assert await ask() == ("NOERROR", ["192.0.2.1"])
@@ -531,8 +531,8 @@ async def test_ntp_over_udp():
     faults = Faults()
     async with serve_datagrams(Clock(faults).answer, "127.0.0.1", 0, "NTP") as port:
 
-        async def off():
-            return await asyncio.to_thread(told_the_time, port) - time.time()
+        async def off(limit=LIMIT):
+            return await asyncio.to_thread(told_the_time, port, limit) - time.time()
 
         def rule(sentence):
             faults.clear()
@@ -545,7 +545,7 @@ async def test_ntp_over_udp():
         assert await off() < -2_000_000_000
         rule("every board, when it asks for the time, gets no answer")
         with pytest.raises(TimeoutError):
-            await off()
+            await off(QUIET)
 
 
 @awaited

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -65,7 +66,7 @@ def with_key(key: bytes, name: str = NAME) -> bytes:
 @pytest.mark.parametrize("bits", [32, 64])
 @pytest.mark.parametrize("epoch", [2000, 1970])
 def test_a_board_boots_to_telemetry(make_board: MakeBoard, bits: int, epoch: int) -> None:
-    config = Config(retry_after=0, groups=(GROUP,))
+    config, began = Config(retry_after=0, groups=(GROUP,)), time.time()
     lines, _, events = boot(make_board, config, "over", bits=bits, epoch=epoch)
     said(lines, "provisioning status: connected")
     said(lines, "provisioning status: assigning")
@@ -76,7 +77,7 @@ def test_a_board_boots_to_telemetry(make_board: MakeBoard, bits: int, epoch: int
     assert telemetry.body == b'{"n": 1}'
     properties = dict(telemetry.properties)
     captured = datetime.fromisoformat(properties.pop("$.ctime") or "")
-    assert abs(captured.timestamp() - telemetry.time) < 5
+    assert began - 2 < captured.timestamp() < telemetry.time + 2
     assert properties == {
         "alarm level": "high&low",
         "$.ct": "application/json",
@@ -176,9 +177,9 @@ def keystead(*words: str, **environment: str) -> subprocess.CompletedProcess[str
 
 
 def test_the_demo_fails_with_the_boards_numbered_reason() -> None:
-    # a heap that the firmware fits into, but not the whole boot; where the user's own key is,
-    # does not matter
-    result = keystead("demo", "--heap", "48k", KEYSTEAD_KEY_SOURCE="env:NOWHERE")
+    # a heap that the firmware fits into, but by far not the whole boot; where the user's own key
+    # is, does not matter
+    result = keystead("demo", "--heap", "42k", KEYSTEAD_KEY_SOURCE="env:NOWHERE")
     assert result.returncode == 1
     assert re.search(r"keystead demo: the board reports failure 12 out-of-memory", result.stderr)
 
@@ -212,13 +213,11 @@ def test_boot_joins_a_cloud_and_leaves_nothing_behind_when_told_to_stop() -> Non
                     stdout=asyncio.subprocess.PIPE,
                 )  # fmt: skip
                 assert process.stdout is not None
-                said: list[str] = []
-                async for line in process.stdout:
-                    said.append(line.decode())
-                    if "hub: connected" in said[-1]:
-                        assert len(records(serial)) == os.access("/dev/shm", os.W_OK | os.X_OK)
-                        process.terminate()
-                return await process.wait(), "".join(said)
+                said = await process.stdout.readuntil(b"hub: connected")
+                assert len(records(serial)) == os.access("/dev/shm", os.W_OK | os.X_OK)
+                process.terminate()  # once: what it says as it ends may name the hub again
+                said += await process.stdout.read()
+                return await process.wait(), said.decode()
 
     code, told = asyncio.run(asyncio.wait_for(story(), 60))
     assert f"assigned hub: {HUB}" in told

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -50,17 +51,21 @@ def documented(option: str, **changes: object) -> list[str]:
     return words
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A free port that nobody else is given meanwhile."""
+    with socket.socket() as bound:
+        # with this, who asks for just this port may have it, as long as nobody listens
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
 
 
 @awaited
-async def test_a_master_and_two_workers_bring_every_device_in(tmp_path):
+async def test_a_master_and_two_workers_bring_every_device_in(tmp_path, port):
     (tmp_path / "cloud.toml").write_text(CONFIG)
     arguments = ("--config", tmp_path / "cloud.toml", "--port", 0, "--rest-port", 0)
     async with running(*arguments, "--ca-out", tmp_path / "ca.pem") as cloud:
-        port = free_port()
         here = documented("--worker", master_host="127.0.0.1", processes=2)
         workers = locust(tmp_path, *here, "--master-port", port)
         there = documented(

@@ -309,21 +309,20 @@ async def test_a_cloud_is_looked_at_and_worked_with_from_the_command_line(tmp_pa
 
 
 @awaited
-async def test_without_an_option_the_cloud_started_last_is_meant(tmp_path: Path) -> None:
+async def test_without_an_option_the_cloud_started_last_is_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tmp_path.chmod(0o700)
     runtime = {"XDG_RUNTIME_DIR": str(tmp_path)}
     code, out, err = await command("devices", **runtime)
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert "--state-dir" in err
-    os.environ.update(runtime)
-    try:
-        async with running(*FREE) as cloud:
-            code, out, err = await command("devices", **runtime)
-            assert (code, out, err) == (0, "", "")
-            assert "token" not in cloud.facts["rest"]
-    finally:
-        del os.environ["XDG_RUNTIME_DIR"]
-    assert (await command("devices", **runtime))[0] == 1
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    async with running(*FREE) as cloud:
+        code, out, err = await command("devices")
+        assert (code, out, err) == (0, "", "")
+        assert "token" not in cloud.facts["rest"]
+    assert (await command("devices"))[0] == 1
 
 
 @pytest.mark.parametrize(

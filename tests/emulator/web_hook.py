@@ -6,6 +6,8 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from tests.emulator.scripted import serve
+
 Reply = Callable[[dict, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -18,34 +20,27 @@ class WebHook:
         self._reply = reply
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = next(
-                int(line.partition(b":")[2])
-                for line in head.split(b"\r\n")
-                if line.lower().startswith(b"content-length")
-            )
-            self.asked.append(json.loads(await reader.readexactly(length)))
-            await self._reply(self.asked[-1], writer)
-            await writer.drain()
-        except (OSError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(
+            int(line.partition(b":")[2])
+            for line in head.split(b"\r\n")
+            if line.lower().startswith(b"content-length")
+        )
+        self.asked.append(json.loads(await reader.readexactly(length)))
+        await self._reply(self.asked[-1], writer)
+        await writer.drain()
+        writer.close()  # an abort, which follows, would break off what is on its way
+        await writer.wait_closed()
 
 
 @asynccontextmanager
 async def web_hook(reply: Reply, context: ssl.SSLContext | None = None) -> AsyncIterator[WebHook]:
     """Serve a web-hook until the block ends."""
     hook = WebHook(reply)
-    server = await asyncio.start_server(hook.serve, "127.0.0.1", 0, ssl=context)
-    port = server.sockets[0].getsockname()[1]
     scheme = "https" if context else "http"
-    hook.url = f"{scheme}://localhost:{port}/api/allocate?code=secret"
-    try:
+    async with serve(hook.serve, context) as port:
+        hook.url = f"{scheme}://localhost:{port}/api/allocate?code=secret"
         yield hook
-    finally:
-        server.close()
 
 
 def said(status: int, body: bytes) -> bytes:

@@ -1,18 +1,20 @@
 """docs/factory.md, as a new user would go through it: its commands against virtual boards."""
 
 import re
-import socket
-from contextlib import ExitStack
 from pathlib import Path
+
+import pytest
 
 from host_tools.flash.failure import REMEDIES
 from host_tools.retrofit.failure import REASONS
+from tests.ports import kept_row
 from tests.test_readme import ROOT, Shell, commands, loose, until
 
 GUIDE = "docs/factory.md"
 SHOWN = 4001  # the first board's port on the page
 
 
+@pytest.mark.timeout(400)  # seconds: it is a long page
 def test_the_guides_commands_do_what_it_says(tmp_path: Path) -> None:
     shell, page = Shell(tmp_path), commands(GUIDE)
     [cloud] = [one for one in page if one.words.startswith("keystead cloud")]
@@ -20,8 +22,10 @@ def test_the_guides_commands_do_what_it_says(tmp_path: Path) -> None:
     at = page.index(cloud)
     for command in page[:at]:
         assert shell.run(command.words).splitlines() == command.output
-    first = free_ports(len(bench.output))
-    with shell.started(cloud.words + " --port 0") as served:
+    with (
+        kept_row(len(bench.output)) as first,
+        shell.started(cloud.words + " --port 0") as served,
+    ):
         *_, policy = told = until(served, "DPS owner's policy")
         assert [loose(told[0])] == [loose(text) for text in cloud.output]
         (tmp_path / "policy.txt").write_text(policy.split()[-1])
@@ -41,19 +45,6 @@ def without_times(text: str) -> str:
 
 def here(words: str, first: int) -> str:
     return re.sub(r"(?<=127\.0\.0\.1:)40\d\d", lambda n: str(int(n[0]) - SHOWN + first), words)
-
-
-def free_ports(count: int) -> int:
-    """Return the first of so many free ports in a row."""
-    for first in range(20_000, 30_000, count):
-        try:
-            with ExitStack() as stack:
-                for port in range(first, first + count):
-                    stack.enter_context(socket.create_server(("127.0.0.1", port)))
-                return first
-        except OSError:
-            continue
-    raise AssertionError("no free ports")
 
 
 def test_every_failure_is_in_the_guide() -> None:

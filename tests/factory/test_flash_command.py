@@ -1,5 +1,6 @@
 """`keystead flash` against virtual boards: whole runs, and runs that end in the middle."""
 
+import hashlib
 import io
 import json
 import os
@@ -38,11 +39,13 @@ from host_tools.virtual_board import farm
 from host_tools.virtual_board.board_setting import BoardSetting
 from host_tools.virtual_board.farm import VirtualBoard
 from host_tools.virtual_board.faults import parse
+from tests.ports import kept_port
 
 GROUP_KEY = bytes(range(40, 80))
 BATCH = Batch("pilot", "ESP32_GENERIC_C3", "0ne00002193")
 MACS = [bytes([0xA0, 0xB1, 0xC2, 0xD3, 0xE4, number]) for number in range(9)]
 NAMES = [f"sn-000{n}-mac-{MACS[n - 1].hex('-')}" for n in (1, 2)]
+LIMIT = 90  # seconds at most for what other threads and processes do
 
 
 @pytest.fixture
@@ -164,7 +167,7 @@ def test_of_two_boards_with_one_mac_the_second_is_refused_before_it_is_written(
     refused = threading.Event()
 
     def load(flash_size: int) -> Load:
-        assert refused.wait(30)  # the first one is being made as long as that
+        assert refused.wait(LIMIT)  # the first one is being made as long as that
         return order.load(flash_size)
 
     source = DeviceKeys(HeldKey(GROUP_KEY, "a test's key"))
@@ -203,16 +206,21 @@ def test_a_board_that_lost_power_goes_on_with_its_own_identity(
 def test_a_station_that_is_killed_or_interrupted_is_run_again(
     ledger: Ledger, tmp_path: Path
 ) -> None:
+    flash = tmp_path / "flash.bin"
     image = tmp_path / "micropython.bin"
-    image.write_bytes(stand_in_image("esp32c3", 4 << 20, 1_900_000))  # some seconds to write
-    with powered("esp32c3") as lent:
-        run = words(tmp_path, lent[0], "--micropython", str(image), "--json")
+    image.write_bytes(stand_in_image("esp32c3", 4 << 20, 1_900_000))
+    own = ["--micropython", str(image), "--json"]
+    own += ["--sha256", hashlib.sha256(image.read_bytes()).hexdigest()]
+    # two minutes: so it is not done before it is struck, however late that is
+    with farm.started([BoardSetting(mac=MACS[0], flash=flash, paced=True)]) as (board,):
+        run = words(tmp_path, board, *own, "--baud", "115200")
         assert _struck(run, signal.SIGKILL) == -signal.SIGKILL
         assert ledger.identity(NAMES[0]).state == "flashing"
         assert _struck(run, signal.SIGINT) == 130
         found = ledger.identity(NAMES[0])
         assert (found.state, found.reason) == ("failed", "interrupted")
-        assert _struck(run, None) == 0
+    with farm.started([BoardSetting(mac=MACS[0], flash=flash)]) as (board,):
+        assert _struck(words(tmp_path, board, *own), None) == 0
     assert [identity.registration_id for identity in ledger.identities()] == [NAMES[0]]
     assert ledger.identity(NAMES[0]).state == "good"
     ledger.verify()
@@ -220,9 +228,8 @@ def test_a_station_that_is_killed_or_interrupted_is_run_again(
 
 def _struck(run: list[str], blow: signal.Signals | None) -> int:
     """Run the command; strike it once, when it begins to write. Return its exit code."""
-    sha256 = ["--sha256", _sha256(Path(run[run.index("--micropython") + 1]))]
     with subprocess.Popen(
-        [sys.executable, "-m", "host_tools", *run, *sha256],
+        [sys.executable, "-m", "host_tools", *run],
         stdout=subprocess.PIPE, text=True, env=os.environ | {
             "KEYSTEAD_GROUP_KEY": keys.encode_key(GROUP_KEY)},
     ) as process:  # fmt: skip
@@ -231,48 +238,43 @@ def _struck(run: list[str], blow: signal.Signals | None) -> int:
             if blow and '"write"' in line:  # so says the outcome, too: it ends already
                 process.send_signal(blow)
                 blow = None
-        return process.wait(30)
-
-
-def _sha256(file: Path) -> str:
-    import hashlib
-
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+        return process.wait(LIMIT)
 
 
 def test_a_port_is_used_for_one_board_after_the_other(order: Order, ledger: Ledger) -> None:
-    with powered("esp32c3") as lent:
-        url, boots = lent[0].urls[0], _Boots(lent[0])
-        source = DeviceKeys(HeldKey(GROUP_KEY, "a test's key"))
-        news = Station(order, ledger, source, stay=True).run([url])
-        first = next(one.outcome for one in news if one.outcome)
-        assert (first.result, first.mac) == ("good", MACS[0])
-        assert next(news).step == "wait"
-        boots.reached(2)
-        lent[0].press_reset()  # the same board once more: it is left alone
-        assert [next(news).step for _ in range(2)] == ["connect", "again"]
-    with closing(news), _put(MACS[1], int(url.rpartition(":")[2])):
-        second = next(one.outcome for one in news if one.outcome)
-        assert (second.result, second.registration_id) == ("good", NAMES[1])
+    source = DeviceKeys(HeldKey(GROUP_KEY, "a test's key"))
+    with kept_port() as port:
+        with _put(MACS[0], port) as board:
+            boots = _Boots(board)
+            news = Station(order, ledger, source, stay=True).run([board.urls[0]])
+            first = next(one.outcome for one in news if one.outcome)
+            assert (first.result, first.mac) == ("good", MACS[0])
+            assert next(news).step == "wait"
+            boots.reached(2)
+            board.press_reset()  # the same board once more: it is left alone
+            assert [next(news).step for _ in range(2)] == ["connect", "again"]
+        with closing(news), _put(MACS[1], port):
+            second = next(one.outcome for one in news if one.outcome)
+            assert (second.result, second.registration_id) == ("good", NAMES[1])
 
 
 def test_a_port_that_is_not_there_is_told_once_and_waited_for(
     order: Order, ledger: Ledger
 ) -> None:
     source = DeviceKeys(HeldKey(GROUP_KEY, "a test's key"))
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        number = server.getsockname()[1]
-        news = Station(order, ledger, source, stay=True).run([f"rfc2217://127.0.0.1:{number}"])
-        turned_away = threading.Thread(target=lambda: [server.accept()[0].close() for _ in "abc"])
-        turned_away.start()
-        told = [next(news) for _ in range(3)]
-        assert [one.step for one in told] == ["connect", "", "wait"]
-        assert "it closes the connection" in told[1].remark
-        turned_away.join(30)  # by now it has looked again, and once more
-    with closing(news), _put(MACS[0], number):
-        heard = []
-        while not (heard and heard[-1].outcome):
-            heard.append(next(news))
+    with kept_port() as port:
+        with socket.create_server(("127.0.0.1", port)) as server:
+            news = Station(order, ledger, source, stay=True).run([f"rfc2217://127.0.0.1:{port}"])
+            away = threading.Thread(target=lambda: [server.accept()[0].close() for _ in "abc"])
+            away.start()
+            told = [next(news) for _ in range(3)]
+            assert [one.step for one in told] == ["connect", "", "wait"]
+            assert "it closes the connection" in told[1].remark
+            away.join(LIMIT)  # by now it has looked again, and once more
+        with closing(news), _put(MACS[0], port):
+            heard = []
+            while not (heard and heard[-1].outcome):
+                heard.append(next(news))
     assert [one.step for one in heard if one.step][:2] == ["connect", "reserve"]
     assert not [one for one in heard if one.remark or one.step == "wait"]
     assert heard[-1].outcome.result == "good"
@@ -323,23 +325,26 @@ class _Boots:
     """Counts how often the firmware of a board has started."""
 
     def __init__(self, board: VirtualBoard) -> None:
-        self._count, self._changed = 0, threading.Condition()
+        self._said, self._changed = b"", threading.Condition()
         board.console(self._heard)
 
     def _heard(self, data: bytes) -> None:
         with self._changed:
-            self._count += b"] keystead " in data
+            self._said += data
             self._changed.notify_all()
 
     def reached(self, count: int) -> None:
         with self._changed:
-            assert self._changed.wait_for(lambda: self._count >= count, 20)
+            there = self._changed.wait_for(
+                lambda: self._said.count(b"] keystead ") >= count, LIMIT
+            )
+        assert there
 
 
 @contextmanager
-def _put(mac: bytes, port: int) -> Iterator[None]:
-    with farm.started([BoardSetting(mac=mac, rfc2217=("127.0.0.1", port))]):
-        yield
+def _put(mac: bytes, port: int) -> Iterator[VirtualBoard]:
+    with farm.started([BoardSetting(mac=mac, rfc2217=("127.0.0.1", port))]) as (board,):
+        yield board
 
 
 # ---- what is said
@@ -366,17 +371,17 @@ def test_wrong_usage_is_said_in_one_line(
 def test_a_wait_for_the_hub_that_must_fail_is_refused_or_warned_of_at_the_start(
     ledger: Ledger, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = f"rfc2217://127.0.0.1:{server.getsockname()[1]}"
-    place = ["--ledger", str(tmp_path / "ledger.db"), "--batch", "pilot", "--port", port]
-    run = ["flash", *place, "--stand-in", "--dry-run", "--register"]
-    assert cli.main(run) == 1
-    told = capfd.readouterr()
-    assert "--register without --config" in told.err
-    assert told.out == ""
     config = tmp_path / "config.json"
     config.write_text('{"wifi": [{"ssid": "hall", "password": "its password"}]}')
-    assert cli.main([*run, "5", "--config", str(config)]) == 1
+    with kept_port() as port:
+        place = ["--ledger", str(tmp_path / "ledger.db"), "--batch", "pilot"]
+        place += ["--port", f"rfc2217://127.0.0.1:{port}"]
+        run = ["flash", *place, "--stand-in", "--dry-run", "--register"]
+        assert cli.main(run) == 1
+        told = capfd.readouterr()
+        assert "--register without --config" in told.err
+        assert told.out == ""
+        assert cli.main([*run, "5", "--config", str(config)]) == 1
     told = capfd.readouterr()
     assert "warning: --register 5: a first boot waits up to 60 s (`spread`): give" in told.err
     assert "port-absent" in told.out

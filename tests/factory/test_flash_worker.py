@@ -28,6 +28,7 @@ from host_tools.virtual_board import farm
 from host_tools.virtual_board.board_setting import BoardSetting
 from host_tools.virtual_board.farm import VirtualBoard
 from host_tools.virtual_board.faults import parse
+from tests.ports import kept_port
 
 MAC = bytes.fromhex("a0b1c2d3e4f5")
 CHANCE = os.urandom(150_000)  # does not deflate
@@ -35,8 +36,17 @@ IMAGE = [Part("chance", 0x100000, CHANCE), Part("blank", 0x140000, bytes(300_000
 
 
 @contextmanager
-def powered(*faults: str, chip: str = "esp32c3", mac: bytes = MAC) -> Iterator[VirtualBoard]:
-    setting = BoardSetting(chip=chip, mac=mac, faults=tuple(map(parse, faults)))
+def powered(
+    *faults: str,
+    chip: str = "esp32c3",
+    flash: Path | None = None,
+    port: int = 0,
+    paced: bool = False,
+) -> Iterator[VirtualBoard]:
+    setting = BoardSetting(
+        chip=chip, mac=MAC, flash=flash, faults=tuple(map(parse, faults)),
+        paced=paced, rfc2217=("127.0.0.1", port),
+    )  # fmt: skip
     with farm.started([setting]) as boards:
         yield boards[0]
 
@@ -161,14 +171,15 @@ def test_a_line_that_can_not_do_the_speed_is_used_at_115200() -> None:
 
 
 def test_a_port_that_is_stuck_or_absent_is_told() -> None:
-    with powered("stuck after 1, every time") as board, bench(board) as port:
-        with pytest.raises(FlashFailure, match="no ESP32 answers") as caught:
-            port.connect(460_800)
-        assert caught.value.reason == "no-answer"
-        gone = board.urls[0]
-    with pytest.raises(FlashFailure, match="nothing listens") as caught:
-        Bench(gone, Progress(lambda _: None)).connect(460_800)
-    assert caught.value.reason == "port-absent"
+    with kept_port() as number:
+        with powered("stuck after 1, every time", port=number) as board, bench(board) as port:
+            with pytest.raises(FlashFailure, match="no ESP32 answers") as caught:
+                port.connect(460_800)
+            assert caught.value.reason == "no-answer"
+            gone = board.urls[0]
+        with pytest.raises(FlashFailure, match="nothing listens") as caught:
+            Bench(gone, Progress(lambda _: None)).connect(460_800)
+        assert caught.value.reason == "port-absent"
 
 
 def test_two_stations_can_not_have_one_port() -> None:
@@ -198,30 +209,35 @@ def test_a_board_put_on_the_port_is_noticed_and_our_own_reset_is_not() -> None:
         assert any(port.newcomer(1) for _ in range(20))
 
 
-def test_a_worker_that_is_killed_leaves_the_port_and_the_flash_for_the_next() -> None:
-    with powered() as board:
+def test_a_worker_that_is_killed_leaves_the_port_and_the_flash_for_the_next(
+    tmp_path: Path,
+) -> None:
+    flash = tmp_path / "flash.bin"
+    # some 15 s: so it is not done before it is killed, however late that is
+    with powered(flash=flash, paced=True) as board:
         struck: list[float] = []
 
         def kill(fraction: float) -> None:
-            if fraction > 0.2 and not struck:
+            if fraction and not struck:
                 struck.append(fraction)
                 os.kill(link.pid, signal.SIGKILL)
 
         with Link(board.urls[0], kill) as link:
-            link.connect(460_800)
+            link.connect(115_200)
             with pytest.raises(FlashFailure) as caught:
                 link.write(IMAGE)
             assert caught.value.reason == "worker-died"
             assert struck
-        with Link(board.urls[0], lambda _: None) as link:
-            link.connect(460_800)
-            assert link.write(IMAGE) > 0
-            assert link.read([(0x100000, 150_000)]) == [CHANCE]
+    with powered(flash=flash) as board, Link(board.urls[0], lambda _: None) as link:
+        link.connect(460_800)
+        assert link.write(IMAGE) > 0
+        assert link.read([(0x100000, 150_000)]) == [CHANCE]
 
 
 def test_a_filesystem_is_parsed_in_the_ports_process_which_may_hang() -> None:
     vfs = filesystem.of_files({"lib/a.py": b"pass"}, 64 << 10)
     with Link("rfc2217://127.0.0.1:9", lambda _: None) as link:
+        assert link.newcomer(0)  # it has started: that may take longer than a filesystem may
         assert link.files(vfs) == {"lib/a.py": b"pass"}
         assert resource.prlimit(link.pid, resource.RLIMIT_CORE) == (0, 0)
         with pytest.raises(FlashFailure) as caught:
@@ -256,6 +272,23 @@ def test_of_a_flood_only_the_end_is_kept() -> None:
     near.close()
     flooding.join()
     far.close()
+
+
+def test_a_machine_that_stood_still_hears_what_comes_then() -> None:
+    looks: list[int] = []
+
+    def clock() -> float:
+        looks.append(0)
+        if len(looks) == 3:  # two waits were in vain, and by this clock took minutes
+            far.sendall(b"late")
+        return 60.0 * len(looks)
+
+    near, far = socket.socketpair()
+    with near, far:
+        inbox = Inbox(near, clock=clock)
+        assert inbox.read(4, 2.0) == b"late"
+        assert inbox.read(1, 0.01) == b""
+        inbox.close()
 
 
 def test_a_port_that_goes_away_is_told_at_once() -> None:

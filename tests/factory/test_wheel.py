@@ -24,6 +24,7 @@ from host_tools.toolchain import places
 ROOT = Path(__file__).parents[2]
 SOURCES = ("host_tools", "firmware", "boards")
 BESIDES = ("pyproject.toml", "README.md", "LICENSE")
+pytestmark = pytest.mark.timeout(400)  # seconds: the first test builds, another runs the demo
 BUILD = "import sys, setuptools.build_meta as build; print(build.build_wheel(sys.argv[1]))"
 
 
@@ -50,7 +51,7 @@ class Installed:
         program = self.folder / "venv" / "bin" / words[0]
         return subprocess.run(
             [program, *words[1:]], cwd=work, env=environment, text=True, capture_output=True,
-            timeout=100, check=False,
+            timeout=300, check=False,
         )  # fmt: skip
 
 

@@ -23,6 +23,8 @@ from tests.factory.whole_run import GROUP_KEYS, KEYS, MACS, NAMES, NEW, OLD, Run
 NVS = slice(0x9000, 0xF000)  # where stock MicroPython has it
 FAILING = {"killed": -9, "check twice": 1}  # all others end with 0
 DEVICES = ("/dev/null", "/dev/tty")
+# seconds: whichever test comes first makes the run, or waits for another process that makes it
+pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.fixture(scope="session")

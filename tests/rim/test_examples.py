@@ -19,7 +19,9 @@ from tests.unit.test_modbus import framed
 
 
 @contextmanager
-def instrument(answer: Callable[[bytes], bytes]) -> Iterator[str]:
+def instrument(
+    answer: Callable[[bytes], bytes], answered: Callable[[], None] = lambda: None
+) -> Iterator[str]:
     """Lend a serial line at whose end each thing that is sent is answered; give its tty."""
     master, slave = pty.openpty()
     tty.setraw(slave)
@@ -27,6 +29,7 @@ def instrument(answer: Callable[[bytes], bytes]) -> Iterator[str]:
     def serve() -> None:
         while not (heard := os.read(master, 1024)).endswith(b"bye"):
             os.write(master, answer(heard))
+            answered()
 
     thread = threading.Thread(target=serve)
     thread.start()
@@ -74,27 +77,56 @@ def test_a_line_without_an_end_comes_in_pieces(board: UnixBoard) -> None:
 
 REGISTERS = {(1, 3, 0, 1): b"\x08\xfe", (1, 4, 40, 2): b"\x43\x66\x33\x33"}
 READ = """
-import json, modbus
+import json, modbus, time
 from modbus_poll import Bus, read
 bus = Bus({"baud": 19200, "tx": 17, "rx": 16, "enable": 4})
+uart, asked = bus._uart, 0
+write, timed = uart.write, uart._poller
+def ask(data):
+    global asked
+    asked += 1
+    return write(data)
+def silent():
+    try:
+        with open("../silent") as file: return file.read() == str(asked)
+    except OSError:
+        return False
+class Told:
+    def poll(self, wait):
+        while not uart.any() and not silent(): time.sleep_ms(1)
+uart.write = ask
 for item in json.loads('%s'):
+    uart._poller = timed if "patience" in item else Told()
+    uart.init(19200, timeout=item.get("patience", 500))
     try: print(read(bus, item))
     except modbus.ModbusError as error: print(error)
 """
 
 
 class Slave:
-    """Unit 1 has two registers that can be read; it is deaf, or speaks badly, as it is told."""
+    """Unit 1 has two registers that can be read; it is deaf, or speaks badly, as it is told.
+
+    A machine that stands still would make late answers of good ones. So the bus waits until an
+    answer comes, or until a file says of a question that no more does; but of items that have a
+    "patience", so many milliseconds.
+    """
 
     def __init__(self, *moods: str) -> None:
         self.moods = list(moods)
         self.asked = 0
+        self._silent = False
+
+    def tell(self, file: Path) -> None:
+        """Say whether the answer to the last question was all that comes, and not whole."""
+        if self._silent:
+            file.write_text(str(self.asked))
 
     def __call__(self, frame: bytes) -> bytes:
         self.asked += 1
         mood = self.moods.pop(0) if self.moods else ""
         address, count = int.from_bytes(frame[2:4], "big"), int.from_bytes(frame[4:6], "big")
         data = REGISTERS.get((frame[0], frame[1], address, count))
+        self._silent = mood in ("deaf", "cut")
         if mood == "deaf" or frame[0] != 1:
             return b""
         if data is None:
@@ -106,7 +138,7 @@ class Slave:
 
 
 def polled(board: UnixBoard, slave: Slave, *items: dict[str, object]) -> list[str]:
-    with instrument(slave) as line:
+    with instrument(slave, lambda: slave.tell(board.folder / "silent")) as line:
         board.uarts = {1: line}
         return printed(board, READ % json.dumps(items))
 
@@ -139,8 +171,8 @@ def test_a_slave_that_refuses_is_not_asked_again(tmp_path: Path) -> None:
 
 
 def test_a_slave_that_is_not_there_is_named_and_the_next_one_is_read(tmp_path: Path) -> None:
-    board = UnixBoard(tmp_path, MAC, 32, speed=2)
-    assert polled(board, Slave(), {"unit": 9, "address": 0}, VOLTAGE) == ["no answer", "230.2"]
+    absent = {"unit": 9, "address": 0, "patience": 100}
+    assert polled(UnixBoard(tmp_path, MAC, 32), Slave(), absent, VOLTAGE) == ["no answer", "230.2"]
 
 
 # ---- pulses

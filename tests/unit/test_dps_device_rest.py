@@ -246,7 +246,9 @@ requests = st.tuples(
 
 
 @settings(
-    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=100,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(requests, st.booleans())
 @example(("PUT", "/register", b'{"payload":"\\udc00"}', ""), True)

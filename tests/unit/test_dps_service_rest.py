@@ -447,7 +447,9 @@ requests = st.tuples(
 
 
 @settings(
-    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=150,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(requests)
 @example(("PUT", "/enrollments/a", b'{"attestation":' + b"[" * 3000 + b"]" * 3000 + b"}", "*"))

@@ -168,7 +168,10 @@ def test_a_register_body_that_is_wrong_gets_400(bench, body):
     assert error["errorCode"] // 1000 == 400
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(st.binary(max_size=200) | st.text(max_size=99).map(lambda text: f"[{text}]".encode()))
 @example(b'{"payload":"\\ud800"}')
 @example(b'{"payload":NaN}')

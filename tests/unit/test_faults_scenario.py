@@ -180,7 +180,7 @@ lines = (
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(lines, max_size=12).map("\n".join))
 def test_no_text_brings_anything_but_a_complaint_of_one_line(tmp_path, text):
     file = tmp_path / "any.toml"
@@ -191,7 +191,7 @@ def test_no_text_brings_anything_but_a_complaint_of_one_line(tmp_path, text):
         assert "\n" not in str(error)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.binary(max_size=60))
 def test_no_bytes_bring_anything_but_a_complaint(tmp_path, data):
     file = tmp_path / "any.toml"

@@ -6,6 +6,7 @@ import socket
 import ssl
 import subprocess
 import sys
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -70,8 +71,10 @@ def test_an_address_is_a_place():
 
 
 def test_of_a_names_addresses_the_one_that_answers_is_taken():
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    with socket.create_server(("127.0.0.1", 0)) as server, ExitStack() as held:
         port = server.getsockname()[1]
+        with suppress(OSError):  # where there is no IPv6; else nobody answers at ::1
+            held.enter_context(socket.socket(socket.AF_INET6)).bind(("::1", port))
         assert resolved(f"localhost:{port}", "--cloud") == ("127.0.0.1", port)
 
 

@@ -3,6 +3,7 @@
 import ast
 import io
 import os
+import re
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -56,7 +57,9 @@ def test_each_missing_step_is_made_once_on_a_numbered_line(tmp_path):
     set_up(steps, tmp_path, screen)
     set_up(steps, tmp_path, screen)
     assert [step.times for step in steps] == [1, 1]
-    assert screen.getvalue() == "[1/2] one ... 0.0 s\n[2/2] two ... 0.0 s\n"
+    assert re.sub(r"\d+\.\d s|\d+ s", "# s", screen.getvalue()) == (
+        "[1/2] one ... # s\n[2/2] two ... # s\n"
+    )
 
 
 def test_nothing_is_said_or_written_when_all_is_there(tmp_path):
