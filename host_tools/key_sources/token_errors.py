@@ -1,9 +1,8 @@
 """What a PKCS#11 token's error codes mean to a person: one line each (PKCS#11 2.40, 5.1)."""
 
-import contextlib
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from host_tools.errors import CommandError
@@ -51,10 +50,8 @@ def told(what: str, token: Any = None) -> Iterator[None]:
 # a module like SoftHSM2 is built on the very OpenSSL that Python's ssl has, and what it leaves in
 # the thread's queue of errors comes out of ssl's next call, e.g. as BAD_DECRYPT of a CA's file
 def _forget_what_openssl_noted() -> None:
-    with contextlib.suppress(ssl.SSLError):
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).set_ciphers(
-            "none of these"
-        )  # it empties the queue
+    with suppress(ssl.SSLError):  # as any call that fails empties the queue
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).set_ciphers("none of these")
 
 
 def _words(error: Exception) -> str:
