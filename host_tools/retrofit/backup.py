@@ -15,7 +15,7 @@ import sys
 import tarfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -45,7 +45,7 @@ def check(pattern: Path) -> None:
             f"--backup {str(pattern)!r}: name the folder, or the .tar, that is to be made"
         )
     try:
-        pattern.exists()  # its name may be too long
+        _part(Path(str(pattern).replace("{mac}", "0" * 12))).exists()  # its name may be too long
         there = next(place for place in pattern.absolute().parents if place.exists())
     except OSError as error:
         raise CommandError(f"--backup {pattern}: {error.strerror}") from None
@@ -60,11 +60,17 @@ def free(pattern: str, mac: bytes) -> Path:
     """Return the place that a pattern means; if that is taken, the next with a number."""
     place = Path(pattern.replace("{mac}", mac.hex()))
     number = 2
-    while place.exists():
+    while _is_taken(place):
         plain = Path(pattern.replace("{mac}", mac.hex()))
         place = plain.with_name(f"{plain.stem}-{number}{plain.suffix}")
         number += 1
     return place
+
+
+def _is_taken(place: Path) -> bool:
+    return os.path.lexists(place) or any(  # a link to nowhere is in the way, too
+        _runs(process) for _, process in _parts_of(place)
+    )
 
 
 def take(repl: Repl, entries: list[Entry], place: Path, moved: Callable[[int], None]) -> None:
@@ -86,7 +92,7 @@ def take(repl: Repl, entries: list[Entry], place: Path, moved: Callable[[int], N
 def _opened(place: Path) -> Iterator[Backup]:
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # one named for the board
     _sweep(place)
-    part = place.with_name(f"{place.name}.{os.getpid()}.part")
+    part = _part(place)
     if place.suffix == ".tar":
         with private_file.new(part) as stream:
             with tarfile.open(fileobj=stream, mode="w") as tar:
@@ -104,6 +110,18 @@ def _opened(place: Path) -> Iterator[Backup]:
         raise
 
 
+def _part(place: Path) -> Path:
+    return place.with_name(f"{place.name}.{os.getpid()}.part")
+
+
+def _parts_of(place: Path) -> list[tuple[Path, int]]:
+    """Return what is not whole of a backup at this place, each with the process that makes it."""
+    if not os.access(place.parent, os.R_OK):  # it takes files and shows none, or is not there yet
+        return []
+    found = ((part, _PART.fullmatch(part.name)) for part in place.parent.iterdir())
+    return [(part, int(one["pid"])) for part, one in found if one and one["name"] == place.name]
+
+
 def _name(part: Path, place: Path) -> None:
     if os.path.lexists(place):  # made meanwhile by another program
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
@@ -112,10 +130,17 @@ def _name(part: Path, place: Path) -> None:
 
 def _sweep(place: Path) -> None:
     """Remove what a killed program left of a backup at this place."""
-    for part in place.parent.iterdir():
-        found = _PART.fullmatch(part.name)
-        if found and found["name"] == place.name and not _runs(int(found["pid"])):
-            shutil.rmtree(part) if part.is_dir() else part.unlink()
+    for part, process in _parts_of(place):
+        if not _runs(process):
+            with suppress(PermissionError, FileNotFoundError):  # another's; swept by another
+                _remove(part)
+
+
+def _remove(part: Path) -> None:
+    if part.is_dir() and not part.is_symlink():
+        shutil.rmtree(part)
+    else:
+        part.unlink()
 
 
 def _runs(process: int) -> bool:

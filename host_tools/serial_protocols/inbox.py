@@ -71,8 +71,9 @@ class Inbox:
             if left is None:
                 self.pull(None)
                 continue
-            came, left = self.look(left)
-            if not came and left == 0:
+            _, left = self.look(left)
+            if left == 0:
+                self.waiting()  # takes what is there; not for ever, where commands never end
                 break
         if self.ended and not self.data and size:
             raise SerialException("the other end has closed the connection")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from host_tools.errors import CommandError
 from host_tools.repl import Entry, Repl
 from host_tools.retrofit import backup
 from host_tools.retrofit.failure import RetrofitFailure
@@ -85,10 +86,10 @@ def test_what_a_killed_program_left_is_no_backup_and_goes_with_the_next(
     assert left.suffix == ".part"
     assert stat.S_IMODE(left.stat().st_mode) & 0o077 == 0
     (tmp_path / f"{name}.{os.getpid()}.part.txt").touch()  # somebody's own
-    alive = tmp_path / f"{name}.{os.getppid()}.part"
-    alive.touch()
     (tmp_path / f"{name}.{os.getpid()}.part").touch()  # of who had our number before
     assert backup.free(str(place), MAC) == place
+    alive = tmp_path / f"{name}.{os.getppid()}.part"
+    alive.touch()
     backup.take(Files(), [Entry("/a", False, 4)], place, lambda size: None)
     assert not left.exists()
     assert len(list(tmp_path.iterdir())) == 3
@@ -110,3 +111,30 @@ def test_a_backup_that_another_program_made_meanwhile_stays(tmp_path: Path, name
     with pytest.raises(RetrofitFailure, match=r"can not write .*: File exists"):
         backup.take(Slow(), [Entry("/a", False, 4)], place, moved)
     assert list(tmp_path.rglob("*")) == [place]
+
+
+@pytest.mark.parametrize("name", ["old.tar", "old"])
+def test_a_link_that_looks_like_the_left_of_a_killed_program_goes_and_its_target_stays(
+    tmp_path: Path, name: str
+) -> None:
+    target = tmp_path / "theirs"
+    target.mkdir()
+    (tmp_path / f"{name}.999999999.part").symlink_to(target)
+    backup.take(Files(), [Entry("/a", False, 4)], tmp_path / name, lambda size: None)
+    assert sorted(tmp_path.iterdir()) == sorted([tmp_path / name, target])
+
+
+def test_a_link_to_nowhere_is_no_free_place(tmp_path: Path) -> None:
+    (tmp_path / "old.tar").symlink_to("nowhere")
+    assert backup.free(str(tmp_path / "old.tar"), MAC).name == "old-2.tar"
+
+
+def test_a_place_where_another_program_makes_a_backup_is_not_free(tmp_path: Path) -> None:
+    (tmp_path / f"old.tar.{os.getppid()}.part").touch()
+    assert backup.free(str(tmp_path / "old.tar"), MAC).name == "old-2.tar"
+
+
+def test_a_name_that_is_too_long_until_it_is_whole_is_refused_beforehand(tmp_path: Path) -> None:
+    backup.check(tmp_path / ("a" * 200 + ".tar"))
+    with pytest.raises(CommandError, match="File name too long"):
+        backup.check(tmp_path / ("a" * 250 + ".tar"))

@@ -12,6 +12,7 @@ import serial
 
 from host_tools import cli, serial_line
 from host_tools.serial_line import LineError, open_line
+from host_tools.serial_protocols.inbox import Inbox
 from host_tools.virtual_board import farm
 from host_tools.virtual_board.farm import BoardSetting
 from tests.ports import unheard
@@ -165,3 +166,17 @@ def test_ports_on_usb_are_listed_those_of_known_makers_first(monkeypatch) -> Non
     there += [Plugged("/dev/ttyUSB1", 0x10C4), Plugged("/dev/ttyUSB0", 0x303A)]
     monkeypatch.setattr(serial_line.plugged, "comports", lambda: there)
     assert serial_line.list_ports() == ["/dev/ttyUSB0", "/dev/ttyUSB1", "/dev/ttyACM0"]
+
+
+def test_a_port_server_that_sends_commands_without_end_can_not_hold_a_read_up() -> None:
+    here, there = socket.socketpair()
+    with here, there:
+
+        def nothing(came: bytes) -> bytes:
+            there.send(b"\xff\xf1")  # so there is always another one
+            return b""
+
+        there.send(b"\xff\xf1")
+        inbox = Inbox(here, nothing)
+        assert inbox.read(1, 0.05) == b""
+        inbox.close()
