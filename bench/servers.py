@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.cores import on_core
+from bench.ports import kept_port
 from host_tools.emulator.serve.certificates import CA_FILE
 from host_tools.errors import CommandError
 
@@ -87,18 +88,9 @@ def mosquitto(folder: Path, core: int | None) -> Iterator[Server]:
     """Run mosquitto with the certificate of the emulator of folder."""
     path = mosquitto_path()
     assert path is not None
-    with _held_port() as port, _broker(path, folder, port, core) as process:
+    with kept_port() as port, _broker(path, folder, port, core) as process:
         _wait_for(port)
         yield Server(port, process.pid, folder / CA_FILE)
-
-
-# nobody else is given it meanwhile; who asks for just this one may listen there
-@contextmanager
-def _held_port() -> Iterator[int]:
-    with socket.socket() as bound:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((HOST, 0))
-        yield bound.getsockname()[1]
 
 
 @contextmanager

@@ -1,9 +1,7 @@
 """Web-hooks called over real sockets: good, bad, slow and silent ones."""
 
 import asyncio
-import socket
 import ssl
-from contextlib import closing
 
 import pytest
 import trustme
@@ -15,6 +13,7 @@ from host_tools.keys import encode_key
 from tests.emulator.cloud_fixtures import HUB, LIMIT, awaited, port_8883, running
 from tests.emulator.test_azure_sdk import register
 from tests.emulator.web_hook import answering, hanging, said, web_hook
+from tests.ports import unheard
 
 OWN_KEY = bytes(range(32))
 
@@ -108,9 +107,7 @@ async def test_a_redirect_is_not_followed():
 
 @awaited
 async def test_a_port_where_nobody_listens_is_a_failure():
-    with closing(socket.socket()) as bound:  # and held: another test might listen there next
-        bound.bind(("127.0.0.1", 0))
-        port = bound.getsockname()[1]
+    with unheard() as port:
         told = await why(f"http://127.0.0.1:{port}/?code=secret")
     assert "can not be called: ConnectError" in told
 

@@ -13,6 +13,7 @@ import pytest
 from bench import servers
 from host_tools.keys import encode_key
 from tests.emulator.cloud_fixtures import HUB, LIMIT, awaited, running
+from tests.ports import unheard
 
 KEY = encode_key(bytes(range(64)))
 OTHER = encode_key(bytes(range(1, 65)))
@@ -136,10 +137,8 @@ async def test_where_nobody_listens_every_device_says_so(tmp_path):
     async with running("--config", config, *CLOUD) as cloud:
         ca = Path(cloud.facts["ca"]).read_bytes()
     (tmp_path / "ca.pem").write_bytes(ca)  # where it is looked for without --ca
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        place = f"127.0.0.1:{bound.getsockname()[1]}"
-        words = ("--config", config, "--cloud", place, "--devices", 4)
+    with unheard() as port:
+        words = ("--config", config, "--cloud", f"127.0.0.1:{port}", "--devices", 4)
         code, out, err = await fleet(*words)
     assert (code, err) == (1, "")
     assert "4 x unreachable (111)" in out

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.ports import kept_port
 from host_tools.keys import encode_key
 from tests.emulator.cloud_fixtures import HUB, LIMIT, awaited, running
 
@@ -54,11 +54,8 @@ def documented(option: str, **changes: object) -> list[str]:
 @pytest.fixture
 def port() -> Iterator[int]:
     """A free port that nobody else is given meanwhile."""
-    with socket.socket() as bound:
-        # with this, who asks for just this port may have it, as long as nobody listens
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(("127.0.0.1", 0))
-        yield bound.getsockname()[1]
+    with kept_port() as number:
+        yield number
 
 
 @awaited

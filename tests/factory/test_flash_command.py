@@ -19,6 +19,7 @@ import pytest
 from rich.console import Console
 
 import keystead
+from bench.ports import kept_port
 from host_tools import boards, cli, keys
 from host_tools.batch import Batch, units_from_range
 from host_tools.device_keys import DeviceKeys
@@ -39,7 +40,6 @@ from host_tools.virtual_board import farm
 from host_tools.virtual_board.board_setting import BoardSetting
 from host_tools.virtual_board.farm import VirtualBoard
 from host_tools.virtual_board.faults import parse
-from tests.ports import kept_port
 
 GROUP_KEY = bytes(range(40, 80))
 BATCH = Batch("pilot", "ESP32_GENERIC_C3", "0ne00002193")

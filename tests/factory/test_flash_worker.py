@@ -16,6 +16,7 @@ from esp_pylib.logger import EspLog
 from esptool.logger import log
 from esptool.reset import HardReset, ResetStrategy
 
+from bench.ports import kept_port
 from host_tools.flash.counted import Counted
 from host_tools.flash.failure import FlashFailure
 from host_tools.flash.link import Answer, Link
@@ -28,7 +29,6 @@ from host_tools.virtual_board import farm
 from host_tools.virtual_board.board_setting import BoardSetting
 from host_tools.virtual_board.farm import VirtualBoard
 from host_tools.virtual_board.faults import parse
-from tests.ports import kept_port
 
 MAC = bytes.fromhex("a0b1c2d3e4f5")
 CHANCE = os.urandom(150_000)  # does not deflate

@@ -3,7 +3,6 @@
 import io
 import os
 import shutil
-import socket
 import sys
 import tarfile
 
@@ -17,6 +16,7 @@ from host_tools.toolchain.setup import set_up
 from host_tools.toolchain.sources import Source
 from host_tools.toolchain.umqtt_simple import UmqttSimple
 from host_tools.toolchain.unix_port import UnixPort
+from tests.ports import unheard
 
 LISTING = """\
 :env:.index-url='https://env.example/simple'
@@ -32,9 +32,8 @@ DEBIAN = Host("Linux", "debian", "12", "bookworm", "amd64")
 @pytest.fixture
 def nobody():
     """An address on loopback where nothing listens."""
-    with socket.socket() as unheard:
-        unheard.bind(("127.0.0.1", 0))
-        yield "http://127.0.0.1:%d" % unheard.getsockname()[1]
+    with unheard() as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def pip_of_a_new_machine(index):
